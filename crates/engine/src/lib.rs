@@ -1,0 +1,7 @@
+//! Decisions: makes plans from what is seen, folds journals into the state of runs, says what may happen next,
+//! judges checks, and drives runs through the six seams.
+//!
+//! This crate must never open a socket or a file, never read the clock or the environment, never draw, and
+//! never branch on the name of a service: what differs between services is catalogue data.
+
+pub mod seam;

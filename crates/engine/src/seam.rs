@@ -1,0 +1,173 @@
+//! The six seams: everything that the engine asks of the world outside, and nothing else.
+//!
+//! `world` answers them for real, `sim` pretends. A seam never decides anything that an operator would argue
+//! with; it carries out what a step says, or tells what is.
+
+use ostler_model::Timestamp;
+use ostler_model::event::{Entry, Outcome, Why};
+use ostler_model::ids::{HostName, PlanId, RunId};
+use ostler_model::inventory::{Fact, Inventory};
+use ostler_model::plan::Plan;
+use ostler_model::step::{Call, Job, Through};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A boxed future: one allocation beside an SSH call is nothing, and the seams stay plain trait objects.
+pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Everything that a driver needs of the world.
+#[derive(Clone)]
+pub struct Seams {
+    /// OpenStack.
+    pub cloud: Arc<dyn Cloud>,
+    /// The nodes.
+    pub nodes: Arc<dyn Nodes>,
+    /// Power.
+    pub power: Arc<dyn Power>,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub dice: Arc<dyn Dice>,
+}
+
+/// An operator's verbs on OpenStack.
+pub trait Cloud: Send + Sync {
+    /// Makes each call once, in order, with the operator's credentials, through one way in. `Err` says which call
+    /// failed, with the answer.
+    fn call<'a>(&'a self, through: &'a Through, calls: &'a [Call]) -> Fut<'a, Result<Called, Why>>;
+}
+
+/// What calls came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Called {
+    /// How many were made.
+    pub calls: u32,
+    /// How long the slowest took.
+    pub slowest_ms: u64,
+}
+
+/// The nodes: facts and effects.
+pub trait Nodes: Send + Sync {
+    /// Looks at nodes: these kinds of facts of these hosts. A node that does not answer is in the inventory as
+    /// such; a survey itself never fails.
+    fn survey<'a>(&'a self, hosts: &'a [HostName], facts: &'a [Fact]) -> Fut<'a, Inventory>;
+
+    /// Starts the effect of a job. `Err` means that it is *known* that nothing was started or changed; when in
+    /// doubt the answer is `Ok`, and `settle` finds out.
+    fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>>;
+
+    /// Waits until it is known what came of a job, also one that another process began, at most for the job's
+    /// limit. Never starts an effect.
+    fn settle<'a>(&'a self, job: &'a Job) -> Fut<'a, Outcome>;
+}
+
+/// Power of machines.
+pub trait Power: Send + Sync {
+    /// Whether a host has power, by proof.
+    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerState, Why>>;
+    /// Takes power away.
+    fn off<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>>;
+    /// Gives power.
+    fn on<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>>;
+}
+
+/// Whether a machine has power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PowerState {
+    /// It has.
+    On,
+    /// It has not.
+    Off,
+}
+
+/// The store: plans, journals, leases.
+pub trait Store: Send + Sync {
+    /// Keeps a plan. Keeping the same plan twice is no error.
+    fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>>;
+    /// A plan by its full identity.
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>>;
+    /// Plans kept last, newest first, at most `limit`: identity, time kept.
+    fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>>;
+    /// Keeps an inventory as the last one of its cloud.
+    fn keep_inventory<'a>(&'a self, inventory: &'a Inventory) -> Fut<'a, Result<(), StoreError>>;
+    /// The last inventory of a cloud.
+    fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>>;
+    /// Appends entries durably, all or none. Fails with [`StoreError::Taken`] when another writer owns a place.
+    fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>>;
+    /// A run's entries from `from` on, in order, read so that every acknowledged append is seen.
+    fn entries<'a>(&'a self, run: &'a RunId, from: u64) -> Fut<'a, Result<Vec<Entry>, StoreError>>;
+    /// Runs whose first entry is newest first, at most `limit`.
+    fn runs(&self, limit: u32) -> Fut<'_, Result<Vec<RunId>, StoreError>>;
+    /// The lease of a name, if it was ever granted.
+    fn lease<'a>(&'a self, name: &'a str) -> Fut<'a, Result<Option<Lease>, StoreError>>;
+    /// Replaces a lease if its term is still `term` (0: if it was never granted) by `(owner, until, term + 1)`.
+    /// Answers the lease that holds now: the caller has it if the owner is theirs and the term is one more.
+    fn swap_lease<'a>(
+        &'a self,
+        name: &'a str,
+        term: u64,
+        owner: &'a str,
+        until: Timestamp,
+    ) -> Fut<'a, Result<Lease, StoreError>>;
+    /// Prolongs (or, with a time in the past, gives back) a lease without changing its term. False: it is another's.
+    fn renew_lease<'a>(&'a self, lease: &'a Lease, until: Timestamp) -> Fut<'a, Result<bool, StoreError>>;
+}
+
+/// A lease on a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// What is leased: `cloud/<name>`.
+    pub name: String,
+    /// Who has it.
+    pub owner: String,
+    /// Rises by one with each grant: the fencing token.
+    pub term: u64,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// What a store can fail with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The place in the journal belongs to another writer.
+    #[error("entry {seq} of run {run} belongs to another ostler")]
+    Taken {
+        /// The run.
+        run: RunId,
+        /// The place.
+        seq: u64,
+    },
+    /// The store does not answer, or may not be written.
+    #[error("{what}")]
+    Unavailable {
+        /// What happened, with the place.
+        what: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// What is stored cannot be read.
+    #[error("{what}")]
+    Corrupt {
+        /// What is wrong, with the place.
+        what: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+}
+
+/// Time.
+pub trait Clock: Send + Sync {
+    /// The wall clock.
+    fn now(&self) -> Timestamp;
+    /// Waits.
+    fn sleep(&self, ms: u64) -> Fut<'_, ()>;
+}
+
+/// Randomness, for names and jitter only.
+pub trait Dice: Send + Sync {
+    /// 64 random bits.
+    fn roll(&self) -> u64;
+}
