@@ -9,6 +9,7 @@ use ostler_model::ids::{HostName, PlanId, RunId};
 use ostler_model::inventory::{Fact, Inventory};
 use ostler_model::plan::Plan;
 use ostler_model::step::{Call, Job, Through};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -54,6 +55,15 @@ pub trait Nodes: Send + Sync {
     /// Looks at nodes: these kinds of facts of these hosts. A node that does not answer is in the inventory as
     /// such; a survey itself never fails.
     fn survey<'a>(&'a self, hosts: &'a [HostName], facts: &'a [Fact]) -> Fut<'a, Inventory>;
+
+    /// The upstream versions of packages that a source offers, newest first, as a node that can reach it sees them.
+    /// Changes nothing on the node; a package that the source does not have is absent.
+    fn available<'a>(
+        &'a self,
+        host: &'a HostName,
+        source: &'a str,
+        packages: &'a [String],
+    ) -> Fut<'a, Result<BTreeMap<String, Vec<String>>, Why>>;
 
     /// Starts the effect of a job. `Err` means that it is *known* that nothing was started or changed; when in
     /// doubt the answer is `Ok`, and `settle` finds out.

@@ -60,6 +60,10 @@ pub struct Cloud {
 impl Cloud {
     /// The nodes with a role, in order of name.
     pub fn with_role(&self, role: Role) -> Vec<HostName> {
-        self.nodes.iter().filter(|(_, node)| node.roles.contains(&role)).map(|(name, _)| name.clone()).collect()
+        self.nodes
+            .iter()
+            .filter(|(_, node)| node.roles.contains(&role))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }

@@ -165,6 +165,10 @@ pub struct PackageSeen {
     pub version: String,
     /// `ii` when all is well; anything else is half-way.
     pub status: String,
+    /// When its files were last unpacked (the package database's file list changed), by the node's clock, in
+    /// seconds since 1970; 0 when unknown. A process that started before that runs the code of before.
+    #[serde(default)]
+    pub unpacked: i64,
 }
 
 /// A unit as systemd has it.

@@ -1,0 +1,627 @@
+//! The state of a run: its plan folded over its journal.
+//!
+//! Folding is total: an event that cannot follow is a named error and changes nothing. It never looks at
+//! anything but the plan and the entries, and its cost per event does not grow with the plan.
+
+use ostler_model::Timestamp;
+use ostler_model::event::{Actor, Entry, Event, Facts, Outcome, Verdict, Why};
+use ostler_model::ids::{PlanId, RunId, StepId};
+use ostler_model::limits::{
+    POSTPONEMENTS_MAX, RETRY_PAUSE_MS, UNKNOWN_ANSWERS_MAX, UNKNOWN_PAUSE_FIRST_MS, UNKNOWN_PAUSE_MAX_MS,
+};
+use ostler_model::plan::Plan;
+use ostler_model::step::{Gate, Step};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A run as its journal tells it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its name.
+    pub id: RunId,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// The place of the next entry.
+    pub seq: u64,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// When the last entry was written.
+    pub latest: Timestamp,
+    /// Who opened it.
+    pub who: Actor,
+    /// Where it stands.
+    pub state: RunState,
+    /// Its steps, in the plan's order.
+    pub steps: Vec<StepState>,
+    /// Steps that could begin as far as the order goes.
+    pub ready: BTreeSet<usize>,
+    /// Steps whose effect was intended and is not yet proved.
+    pub doing: BTreeSet<usize>,
+    /// Steps that failed and have no try left.
+    pub failed: BTreeSet<usize>,
+    /// Steps that are not done.
+    pub remaining: usize,
+    shape: Arc<Shape>,
+    in_use: Vec<u32>,
+}
+
+/// What follows from the plan alone.
+#[derive(Debug)]
+struct Shape {
+    index: HashMap<StepId, usize>,
+    followers: Vec<Vec<usize>>,
+    draws: Vec<Vec<usize>>,
+    widths: Vec<u32>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Its plan waits for approval.
+    Opened,
+    /// Steps may begin.
+    Running,
+    /// No step may begin.
+    Paused {
+        /// Who stopped it.
+        who: Actor,
+        /// Why.
+        why: Why,
+    },
+    /// It has ended.
+    Closed(Verdict),
+}
+
+/// One step of a run.
+#[derive(Clone, Debug)]
+pub struct StepState {
+    /// Where it stands.
+    pub status: Status,
+    /// Attempts so far.
+    pub attempt: u16,
+    /// Attempts before the last resume: a resume grants a full set of tries.
+    pub spent: u16,
+    /// Steps before it that are not done.
+    unmet: usize,
+    /// It is left alone until then.
+    pub not_before: Option<Timestamp>,
+    /// How often a guard has failed since the last resume.
+    pub postponed: u16,
+    /// How often its outcome was unknown since the last resume or attempt.
+    pub unknowns: u16,
+    /// Whether its gate has been passed.
+    pub passed: bool,
+    /// What was learnt when it was done.
+    pub facts: Facts,
+    /// When its last attempt was intended.
+    pub began: Option<Timestamp>,
+    /// When it was done.
+    pub ended: Option<Timestamp>,
+    /// Why it last failed, waited or was unknown.
+    pub why: Option<Why>,
+}
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Others come first.
+    Waiting,
+    /// The order allows it.
+    Ready,
+    /// Intended; what came of it is not yet known.
+    Doing,
+    /// Done.
+    Done,
+    /// Not done, and no try left.
+    Failed,
+    /// A person vouched for it.
+    Skipped,
+}
+
+/// Why an event cannot follow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Impossible {
+    /// The journal has a hole, a repetition, or an entry of another run.
+    #[error("entry {found} of run {run} where {expected} was due")]
+    OutOfPlace {
+        /// The run.
+        run: RunId,
+        /// What was due.
+        expected: u64,
+        /// What came.
+        found: u64,
+    },
+    /// The first entry does not open the run for this plan.
+    #[error("run {run} was not opened for plan {}", plan.short())]
+    NotOpened {
+        /// The run.
+        run: RunId,
+        /// The plan.
+        plan: PlanId,
+    },
+    /// The approval names another plan.
+    #[error("the approval names plan {}, the run is for plan {}", named.short(), plan.short())]
+    OtherPlan {
+        /// Named.
+        named: PlanId,
+        /// The run's.
+        plan: PlanId,
+    },
+    /// The event does not fit the run's state.
+    #[error("{event} cannot follow while the run is {state}")]
+    WrongState {
+        /// What came.
+        event: &'static str,
+        /// Where the run stands.
+        state: &'static str,
+    },
+    /// The plan has no such step.
+    #[error("the plan has no step {step}")]
+    NoSuchStep {
+        /// Named.
+        step: StepId,
+    },
+    /// The event does not fit the step's state.
+    #[error("{event} cannot follow for step {step}, which is {status:?}")]
+    WrongStep {
+        /// The step.
+        step: StepId,
+        /// What came.
+        event: &'static str,
+        /// Where the step stands.
+        status: Status,
+    },
+    /// An attempt out of order.
+    #[error("attempt {found} of step {step} where {expected} was due")]
+    WrongAttempt {
+        /// The step.
+        step: StepId,
+        /// What was due.
+        expected: u16,
+        /// What came.
+        found: u16,
+    },
+    /// A budget would be exceeded.
+    #[error("step {step} would exceed the budget {budget}")]
+    OverBudget {
+        /// The step.
+        step: StepId,
+        /// The budget.
+        budget: String,
+    },
+    /// The plan refers to something that it does not contain.
+    #[error("the plan is malformed: {what}")]
+    Malformed {
+        /// What.
+        what: String,
+    },
+}
+
+impl Run {
+    /// A run from the entry that opens it.
+    pub fn open(plan: Arc<Plan>, first: &Entry) -> Result<Run, Impossible> {
+        let Event::Opened { plan: named, who } = &first.event else {
+            return Err(Impossible::NotOpened {
+                run: first.run.clone(),
+                plan: plan.id.clone(),
+            });
+        };
+        if *named != plan.id || first.seq != 0 {
+            return Err(Impossible::NotOpened {
+                run: first.run.clone(),
+                plan: plan.id.clone(),
+            });
+        }
+        let shape = Shape::of(&plan)?;
+        let steps: Vec<StepState> = plan.body.steps.iter().map(StepState::new).collect();
+        let ready = steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.unmet == 0)
+            .map(|(at, _)| at)
+            .collect();
+        Ok(Run {
+            id: first.run.clone(),
+            seq: 1,
+            opened: first.at,
+            latest: first.at,
+            who: who.clone(),
+            state: RunState::Opened,
+            remaining: steps.len(),
+            steps,
+            ready,
+            doing: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            in_use: vec![0; shape.widths.len()],
+            shape: Arc::new(shape),
+            plan,
+        })
+    }
+
+    /// A run from all its entries.
+    pub fn replay(plan: Arc<Plan>, entries: &[Entry]) -> Result<Run, Impossible> {
+        let Some((first, rest)) = entries.split_first() else {
+            return Err(Impossible::Malformed {
+                what: "an empty journal".into(),
+            });
+        };
+        rest.iter().try_fold(Run::open(plan, first)?, fold)
+    }
+
+    /// The place of a step.
+    pub fn place(&self, step: &StepId) -> Result<usize, Impossible> {
+        self.shape
+            .index
+            .get(step)
+            .copied()
+            .ok_or_else(|| Impossible::NoSuchStep { step: step.clone() })
+    }
+
+    /// A step of the plan by its place.
+    pub fn step(&self, at: usize) -> &Step {
+        &self.plan.body.steps[at]
+    }
+
+    /// The state of a step.
+    pub fn state_of(&self, step: &StepId) -> Option<&StepState> {
+        self.shape.index.get(step).map(|at| &self.steps[*at])
+    }
+
+    /// Whether the budgets let this step begin now, besides `also` that are about to begin.
+    pub fn affords(&self, at: usize, also: &[usize]) -> Result<(), Impossible> {
+        for budget in &self.shape.draws[at] {
+            let planned = also
+                .iter()
+                .filter(|other| self.shape.draws[**other].contains(budget))
+                .count();
+            let width = self.shape.widths[*budget];
+            if u64::from(self.in_use[*budget]) + planned as u64 >= u64::from(width) {
+                let budget = self.plan.body.budgets[*budget].name.to_string();
+                return Err(Impossible::OverBudget {
+                    step: self.step(at).id.clone(),
+                    budget,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a step has asked too often for an answer that nobody has.
+    pub fn needs_a_person(&self, at: usize) -> bool {
+        let step = &self.steps[at];
+        step.unknowns >= UNKNOWN_ANSWERS_MAX || step.postponed >= POSTPONEMENTS_MAX
+    }
+
+    fn release(&mut self, at: usize) {
+        self.doing.remove(&at);
+        for budget in &self.shape.draws[at] {
+            self.in_use[*budget] = self.in_use[*budget].saturating_sub(1);
+        }
+    }
+
+    fn complete(&mut self, at: usize, status: Status, when: Timestamp) {
+        self.ready.remove(&at);
+        self.failed.remove(&at);
+        let step = &mut self.steps[at];
+        step.status = status;
+        step.ended = Some(when);
+        self.remaining -= 1;
+        let shape = Arc::clone(&self.shape);
+        for follower in &shape.followers[at] {
+            let state = &mut self.steps[*follower];
+            state.unmet -= 1;
+            if state.unmet == 0 && state.status == Status::Waiting {
+                state.status = Status::Ready;
+                self.ready.insert(*follower);
+            }
+        }
+    }
+}
+
+impl StepState {
+    fn new(step: &Step) -> StepState {
+        let unmet = step.after.len();
+        StepState {
+            status: if unmet == 0 {
+                Status::Ready
+            } else {
+                Status::Waiting
+            },
+            attempt: 0,
+            spent: 0,
+            unmet,
+            not_before: None,
+            postponed: 0,
+            unknowns: 0,
+            passed: false,
+            facts: Facts::new(),
+            began: None,
+            ended: None,
+            why: None,
+        }
+    }
+}
+
+impl Shape {
+    fn of(plan: &Plan) -> Result<Shape, Impossible> {
+        let steps = &plan.body.steps;
+        let mut index = HashMap::with_capacity(steps.len());
+        for (at, step) in steps.iter().enumerate() {
+            if index.insert(step.id.clone(), at).is_some() {
+                return Err(Impossible::Malformed {
+                    what: format!("two steps are called {}", step.id),
+                });
+            }
+        }
+        let mut followers = vec![Vec::new(); steps.len()];
+        let mut draws = Vec::with_capacity(steps.len());
+        for (at, step) in steps.iter().enumerate() {
+            for before in &step.after {
+                let place = index.get(before).ok_or_else(|| Impossible::Malformed {
+                    what: format!("step {} comes after {before}, which does not exist", step.id),
+                })?;
+                followers[*place].push(at);
+            }
+            let mut budgets = Vec::with_capacity(step.draws.len());
+            for name in &step.draws {
+                let place = plan
+                    .body
+                    .budgets
+                    .iter()
+                    .position(|budget| budget.name == *name)
+                    .ok_or_else(|| Impossible::Malformed {
+                        what: format!("step {} draws on {name}, which does not exist", step.id),
+                    })?;
+                budgets.push(place);
+            }
+            draws.push(budgets);
+        }
+        let widths = plan.body.budgets.iter().map(|budget| budget.width).collect();
+        Ok(Shape {
+            index,
+            followers,
+            draws,
+            widths,
+        })
+    }
+}
+
+impl RunState {
+    /// A word for messages.
+    pub fn word(&self) -> &'static str {
+        match self {
+            RunState::Opened => "waiting for approval",
+            RunState::Running => "running",
+            RunState::Paused { .. } => "paused",
+            RunState::Closed(_) => "closed",
+        }
+    }
+}
+
+/// Folds one entry into a run. An entry that cannot follow leaves no trace: the run is consumed and the caller
+/// keeps its own copy if it wants to go on.
+pub fn fold(mut run: Run, entry: &Entry) -> Result<Run, Impossible> {
+    if entry.run != run.id || entry.seq != run.seq {
+        return Err(Impossible::OutOfPlace {
+            run: run.id,
+            expected: run.seq,
+            found: entry.seq,
+        });
+    }
+    let at = entry.at;
+    match &entry.event {
+        Event::Opened { .. } => return Err(run.refuses("opened")),
+        Event::Approved { hash, .. } => {
+            if run.state != RunState::Opened {
+                return Err(run.refuses("approved"));
+            }
+            if *hash != run.plan.id {
+                return Err(Impossible::OtherPlan {
+                    named: hash.clone(),
+                    plan: run.plan.id.clone(),
+                });
+            }
+            run.state = RunState::Running;
+        }
+        Event::Passed { step, .. } => {
+            let place = run.place(step)?;
+            let has_gate = run.step(place).gate.is_some();
+            let state = &mut run.steps[place];
+            if !has_gate || state.passed || !matches!(state.status, Status::Ready | Status::Waiting) {
+                return Err(wrong_step(step, "passed", state.status));
+            }
+            state.passed = true;
+            state.not_before = None;
+        }
+        Event::Intended { step, attempt } => {
+            if run.state != RunState::Running {
+                return Err(run.refuses("intended"));
+            }
+            let place = run.place(step)?;
+            let gated = run
+                .step(place)
+                .gate
+                .as_ref()
+                .is_some_and(|gate| !matches!(gate, Gate::Window { .. }));
+            let state = &run.steps[place];
+            if state.status != Status::Ready || (gated && !state.passed) {
+                return Err(wrong_step(step, "intended", state.status));
+            }
+            if *attempt != state.attempt + 1 {
+                let expected = state.attempt + 1;
+                return Err(Impossible::WrongAttempt {
+                    step: step.clone(),
+                    expected,
+                    found: *attempt,
+                });
+            }
+            run.affords(place, &[])?;
+            let shape = Arc::clone(&run.shape);
+            for budget in &shape.draws[place] {
+                run.in_use[*budget] += 1;
+            }
+            run.ready.remove(&place);
+            run.doing.insert(place);
+            let state = &mut run.steps[place];
+            state.status = Status::Doing;
+            state.attempt = *attempt;
+            state.unknowns = 0;
+            state.not_before = None;
+            state.began = Some(at);
+        }
+        Event::Proved {
+            step,
+            attempt,
+            outcome,
+        } => {
+            if matches!(run.state, RunState::Opened | RunState::Closed(_)) {
+                return Err(run.refuses("proved"));
+            }
+            let place = run.place(step)?;
+            let state = &run.steps[place];
+            if state.status != Status::Doing {
+                return Err(wrong_step(step, "proved", state.status));
+            }
+            if *attempt != state.attempt {
+                let expected = state.attempt;
+                return Err(Impossible::WrongAttempt {
+                    step: step.clone(),
+                    expected,
+                    found: *attempt,
+                });
+            }
+            run.prove(place, outcome, at);
+        }
+        Event::Postponed { step, until, why } => {
+            let place = run.place(step)?;
+            let state = &mut run.steps[place];
+            if state.status != Status::Ready {
+                return Err(wrong_step(step, "postponed", state.status));
+            }
+            state.postponed = state.postponed.saturating_add(1);
+            state.not_before = Some(*until);
+            state.why = Some(why.clone());
+        }
+        Event::Paused { who, why } => {
+            if run.state != RunState::Running {
+                return Err(run.refuses("paused"));
+            }
+            run.state = RunState::Paused {
+                who: who.clone(),
+                why: why.clone(),
+            };
+        }
+        Event::Resumed { .. } => {
+            if !matches!(run.state, RunState::Running | RunState::Paused { .. }) {
+                return Err(run.refuses("resumed"));
+            }
+            run.resume();
+        }
+        Event::Skipped { step, .. } => {
+            if matches!(run.state, RunState::Opened | RunState::Closed(_)) {
+                return Err(run.refuses("skipped"));
+            }
+            let place = run.place(step)?;
+            match run.steps[place].status {
+                Status::Done | Status::Skipped | Status::Waiting => {
+                    return Err(wrong_step(step, "skipped", run.steps[place].status));
+                }
+                Status::Doing => run.release(place),
+                Status::Ready | Status::Failed => {}
+            }
+            run.complete(place, Status::Skipped, at);
+        }
+        Event::Abandoned { .. } => {
+            if matches!(run.state, RunState::Closed(_)) {
+                return Err(run.refuses("abandoned"));
+            }
+            run.state = RunState::Closed(Verdict::Abandoned);
+        }
+        Event::Closed { verdict } => {
+            let may = match (&run.state, verdict) {
+                (RunState::Closed(Verdict::Finished), Verdict::RolledBack { .. }) => true,
+                (RunState::Closed(_), _) | (RunState::Opened, _) => false,
+                (_, Verdict::Finished) => run.remaining == 0,
+                (_, Verdict::RolledBack { .. } | Verdict::Abandoned) => true,
+            };
+            if !may {
+                return Err(run.refuses("closed"));
+            }
+            run.state = RunState::Closed(verdict.clone());
+        }
+    }
+    run.seq += 1;
+    run.latest = at;
+    Ok(run)
+}
+
+impl Run {
+    fn refuses(&self, event: &'static str) -> Impossible {
+        Impossible::WrongState {
+            event,
+            state: self.state.word(),
+        }
+    }
+
+    fn prove(&mut self, place: usize, outcome: &Outcome, at: Timestamp) {
+        match outcome {
+            Outcome::Done { facts } => {
+                self.release(place);
+                self.steps[place].facts = facts.clone();
+                self.steps[place].why = None;
+                self.complete(place, Status::Done, at);
+            }
+            Outcome::NotDone { why } => {
+                self.release(place);
+                let tries = self.step(place).tries;
+                let state = &mut self.steps[place];
+                state.why = Some(why.clone());
+                if state.attempt - state.spent >= tries {
+                    state.status = Status::Failed;
+                    self.failed.insert(place);
+                } else {
+                    state.status = Status::Ready;
+                    state.not_before = Some(later(at, RETRY_PAUSE_MS));
+                    self.ready.insert(place);
+                }
+            }
+            Outcome::Unknown { why } => {
+                let state = &mut self.steps[place];
+                let widened = UNKNOWN_PAUSE_FIRST_MS.saturating_mul(1 << state.unknowns.min(16));
+                state.unknowns = state.unknowns.saturating_add(1);
+                state.not_before = Some(later(at, widened.min(UNKNOWN_PAUSE_MAX_MS)));
+                state.why = Some(why.clone());
+            }
+        }
+    }
+
+    fn resume(&mut self) {
+        self.state = RunState::Running;
+        for place in std::mem::take(&mut self.failed) {
+            let state = &mut self.steps[place];
+            state.status = Status::Ready;
+            state.spent = state.attempt;
+            self.ready.insert(place);
+        }
+        for place in self.ready.iter().chain(&self.doing) {
+            let state = &mut self.steps[*place];
+            state.not_before = None;
+            state.postponed = 0;
+            state.unknowns = 0;
+        }
+    }
+}
+
+fn wrong_step(step: &StepId, event: &'static str, status: Status) -> Impossible {
+    Impossible::WrongStep {
+        step: step.clone(),
+        event,
+        status,
+    }
+}
+
+/// A time some milliseconds later; the far end of time if there is none.
+pub(crate) fn later(at: Timestamp, ms: i64) -> Timestamp {
+    at.checked_add(jiff::SignedDuration::from_millis(ms))
+        .unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,19 @@
+//! Runs: a plan being carried out. Its state is the fold of its journal; `next` says what may happen; `drive`
+//! makes it happen and writes down what came of it.
+//!
+//! Nothing about a run is remembered anywhere but in its journal.
+
+mod control;
+mod drive;
+mod fold;
+mod lease;
+mod next;
+mod routed;
+#[cfg(test)]
+mod tests;
+
+pub use control::{ControlError, approve, command, load, open, run_id};
+pub use drive::{DriveError, Ended, Observer, drive};
+pub use fold::{Impossible, Run, RunState, Status, StepState, fold};
+pub use lease::{LeaseError, give_back, take};
+pub use next::{Move, next};
