@@ -172,10 +172,7 @@ impl ServiceRelease {
 
     /// Every sorted set of heads that a database of this release may have.
     pub fn any_heads(&self) -> Vec<Vec<String>> {
-        let also = self
-            .expand_also
-            .iter()
-            .map(|expand| sorted([expand.clone(), self.contract.clone()]));
+        let also = self.expand_also.iter().map(|expand| sorted([expand.clone(), self.contract.clone()]));
         std::iter::once(self.heads()).chain(also).collect()
     }
 }
@@ -196,26 +193,15 @@ impl Service {
 
     /// The release that a package version belongs to. Epoch and packaging suffix do not matter.
     pub fn series_of(&self, package_version: &str) -> Option<Series> {
-        let major: u32 = upstream_version(package_version)
-            .split('.')
-            .next()?
-            .parse()
-            .ok()?;
-        self.releases
-            .iter()
-            .find(|release| release.major == major)
-            .map(|release| release.series)
+        let major: u32 = upstream_version(package_version).split('.').next()?.parse().ok()?;
+        self.releases.iter().find(|release| release.major == major).map(|release| release.series)
     }
 }
 
 /// The upstream part of a package version: `2:25.0.0-1` is `25.0.0`.
 pub fn upstream_version(package_version: &str) -> &str {
-    let without_epoch = package_version
-        .split_once(':')
-        .map_or(package_version, |(_, rest)| rest);
-    let end = without_epoch
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(without_epoch.len());
+    let without_epoch = package_version.split_once(':').map_or(package_version, |(_, rest)| rest);
+    let end = without_epoch.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(without_epoch.len());
     without_epoch[..end].trim_end_matches('.')
 }
 
@@ -241,44 +227,18 @@ pub enum CatalogueError {
 }
 
 const RELEASES: &[(&str, &str)] = &[
-    (
-        "releases/2023.1.toml",
-        include_str!("../data/releases/2023.1.toml"),
-    ),
-    (
-        "releases/2023.2.toml",
-        include_str!("../data/releases/2023.2.toml"),
-    ),
-    (
-        "releases/2024.1.toml",
-        include_str!("../data/releases/2024.1.toml"),
-    ),
-    (
-        "releases/2024.2.toml",
-        include_str!("../data/releases/2024.2.toml"),
-    ),
-    (
-        "releases/2025.1.toml",
-        include_str!("../data/releases/2025.1.toml"),
-    ),
-    (
-        "releases/2025.2.toml",
-        include_str!("../data/releases/2025.2.toml"),
-    ),
-    (
-        "releases/2026.1.toml",
-        include_str!("../data/releases/2026.1.toml"),
-    ),
-    (
-        "releases/2026.2.toml",
-        include_str!("../data/releases/2026.2.toml"),
-    ),
+    ("releases/2023.1.toml", include_str!("../data/releases/2023.1.toml")),
+    ("releases/2023.2.toml", include_str!("../data/releases/2023.2.toml")),
+    ("releases/2024.1.toml", include_str!("../data/releases/2024.1.toml")),
+    ("releases/2024.2.toml", include_str!("../data/releases/2024.2.toml")),
+    ("releases/2025.1.toml", include_str!("../data/releases/2025.1.toml")),
+    ("releases/2025.2.toml", include_str!("../data/releases/2025.2.toml")),
+    ("releases/2026.1.toml", include_str!("../data/releases/2026.1.toml")),
+    ("releases/2026.2.toml", include_str!("../data/releases/2026.2.toml")),
 ];
 
-const SERVICES: &[(&str, &str)] = &[(
-    "services/keystone.toml",
-    include_str!("../data/services/keystone.toml"),
-)];
+const SERVICES: &[(&str, &str)] =
+    &[("services/keystone.toml", include_str!("../data/services/keystone.toml"))];
 
 impl Catalogue {
     /// The embedded pages.
@@ -289,10 +249,7 @@ impl Catalogue {
     /// The embedded pages and a site's own, `(name, text)`. A site's page replaces the embedded one of the same
     /// release or service; names say which kind a page is (`releases/…` or `services/…`).
     pub fn with_site(site: &[(String, String)]) -> Result<Catalogue, CatalogueError> {
-        let mut catalogue = Catalogue {
-            releases: BTreeMap::new(),
-            services: BTreeMap::new(),
-        };
+        let mut catalogue = Catalogue { releases: BTreeMap::new(), services: BTreeMap::new() };
         let embedded = RELEASES.iter().chain(SERVICES).map(|(page, text)| (*page, *text));
         let own = site.iter().map(|(page, text)| (page.as_str(), text.as_str()));
         for (page, text) in embedded.chain(own) {
@@ -319,19 +276,13 @@ impl Catalogue {
             }
             for (flavour, installed) in &service.flavours {
                 if installed.packages.is_empty() || installed.units.is_empty() {
-                    return refuse(format!(
-                        "flavour {flavour:?} needs at least one package and one unit"
-                    ));
+                    return refuse(format!("flavour {flavour:?} needs at least one package and one unit"));
                 }
             }
             if service.verify.is_empty() || service.warm_up.calls.is_empty() || service.warm_up.rounds == 0 {
                 return refuse("`verify` and `warm-up` need at least one call and one round".into());
             }
-            for argv in [
-                &service.schema.expand,
-                &service.schema.contract,
-                &service.schema.sync,
-            ] {
+            for argv in [&service.schema.expand, &service.schema.contract, &service.schema.sync] {
                 if argv.is_empty() {
                     return refuse("a schema command is empty".into());
                 }
@@ -362,10 +313,8 @@ impl Catalogue {
         };
         let later = || self.releases.values().filter(|release| release.series > from);
         let next = later().next().map(|release| release.series);
-        let slurp = later()
-            .find(|release| release.slurp)
-            .filter(|_| here.slurp)
-            .map(|release| release.series);
+        let slurp =
+            later().find(|release| release.slurp).filter(|_| here.slurp).map(|release| release.series);
         let mut hops: Vec<Series> = next.into_iter().chain(slurp).collect();
         hops.dedup();
         hops
@@ -377,11 +326,7 @@ impl Catalogue {
         let mut here = from;
         while here < to {
             // Hops only go forward, so the farthest that does not overshoot is on a shortest path.
-            here = self
-                .next_releases(here)
-                .into_iter()
-                .filter(|next| *next <= to)
-                .max()?;
+            here = self.next_releases(here).into_iter().filter(|next| *next <= to).max()?;
             path.push(here);
         }
         (here == to).then_some(path)
@@ -389,17 +334,12 @@ impl Catalogue {
 }
 
 fn read<T: serde::de::DeserializeOwned>(page: &str, text: &str) -> Result<T, CatalogueError> {
-    toml::from_str(text).map_err(|error| CatalogueError::Unreadable {
-        page: page.to_owned(),
-        error: Box::new(error),
-    })
+    toml::from_str(text)
+        .map_err(|error| CatalogueError::Unreadable { page: page.to_owned(), error: Box::new(error) })
 }
 
 fn wrong(page: &str, what: &str) -> CatalogueError {
-    CatalogueError::Wrong {
-        page: page.to_owned(),
-        what: what.to_owned(),
-    }
+    CatalogueError::Wrong { page: page.to_owned(), what: what.to_owned() }
 }
 
 #[cfg(test)]
@@ -420,11 +360,7 @@ mod tests {
         assert_eq!(catalogue.releases.len(), 8);
         for service in catalogue.services.values() {
             for release in catalogue.releases.keys() {
-                assert!(
-                    service.release(*release).is_some(),
-                    "{} lacks {release}",
-                    service.name
-                );
+                assert!(service.release(*release).is_some(), "{} lacks {release}", service.name);
             }
         }
     }
@@ -432,10 +368,7 @@ mod tests {
     #[test]
     fn hops_are_the_next_release_or_from_slurp_to_slurp() {
         let catalogue = catalogue();
-        assert_eq!(
-            catalogue.next_releases(series("2024.1")),
-            [series("2024.2"), series("2025.1")]
-        );
+        assert_eq!(catalogue.next_releases(series("2024.1")), [series("2024.2"), series("2025.1")]);
         assert_eq!(catalogue.next_releases(series("2024.2")), [series("2025.1")]);
         assert_eq!(catalogue.next_releases(series("2026.1")), [series("2026.2")]);
         assert!(catalogue.next_releases(series("2026.2")).is_empty());
@@ -461,10 +394,7 @@ mod tests {
 
     #[test]
     fn a_damaged_page_is_named() {
-        let site = [(
-            "services/odd.toml".to_owned(),
-            "name = \"odd\"\nnaem = 3\n".to_owned(),
-        )];
+        let site = [("services/odd.toml".to_owned(), "name = \"odd\"\nnaem = 3\n".to_owned())];
         let error = Catalogue::with_site(&site).unwrap_err().to_string();
         assert!(error.contains("services/odd.toml"), "{error}");
     }

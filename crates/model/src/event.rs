@@ -158,10 +158,7 @@ pub struct Why {
 impl Why {
     /// A reason without a hint.
     pub fn new(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            hint: None,
-        }
+        Self { what: what.into(), hint: None }
     }
 
     /// The same reason with a way out.

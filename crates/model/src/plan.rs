@@ -70,12 +70,10 @@ fn hash(body: &PlanBody) -> Result<PlanId, serde_json::Error> {
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// What a plan is for.
@@ -105,12 +103,7 @@ pub enum Purpose {
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Purpose::Upgrade {
-                service,
-                from,
-                to,
-                strategy,
-            } => {
+            Purpose::Upgrade { service, from, to, strategy } => {
                 write!(f, "upgrade {service} {from} -> {to}, {strategy}")
             }
             Purpose::Rollback { of, way } => write!(f, "roll back run {of}, {way}"),
@@ -132,11 +125,7 @@ pub enum Strategy {
 
 impl Strategy {
     /// Every strategy.
-    pub const ALL: [Strategy; 3] = [
-        Strategy::ZeroDowntime,
-        Strategy::MinimalDowntime,
-        Strategy::Offline,
-    ];
+    pub const ALL: [Strategy; 3] = [Strategy::ZeroDowntime, Strategy::MinimalDowntime, Strategy::Offline];
 
     /// Its name as typed and printed.
     pub fn as_str(self) -> &'static str {

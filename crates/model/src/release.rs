@@ -40,9 +40,7 @@ impl FromStr for Series {
     type Err = NotASeries;
 
     fn from_str(text: &str) -> Result<Self, NotASeries> {
-        let refuse = || NotASeries {
-            text: text.to_owned(),
-        };
+        let refuse = || NotASeries { text: text.to_owned() };
         let (year, number) = text.split_once('.').ok_or_else(refuse)?;
         let year: u16 = year.parse().map_err(|_| refuse())?;
         let number: u8 = number.parse().map_err(|_| refuse())?;

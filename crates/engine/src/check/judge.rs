@@ -22,84 +22,48 @@ pub fn judge(check: &Check, seen: &Inventory) -> Finding {
     let problems = match check {
         Check::Reachable { nodes } => each(seen, nodes, |_| Ok(())),
         Check::GaleraWhole { nodes, size } => galera(seen, nodes, *size),
-        Check::AllServe {
-            backend,
-            servers,
-            proxies,
-        } => each_proxy(seen, proxies, backend, |all| {
+        Check::AllServe { backend, servers, proxies } => each_proxy(seen, proxies, backend, |all| {
             let missing: Vec<String> = servers
                 .iter()
-                .filter(|name| {
-                    !all.iter()
-                        .any(|server| server.server == **name && server.serves())
-                })
+                .filter(|name| !all.iter().any(|server| server.server == **name && server.serves()))
                 .map(|name| match all.iter().find(|server| server.server == *name) {
                     Some(server) => format!("{name} is {}", condition(server)),
                     None => format!("{name} is not in it"),
                 })
                 .collect();
-            if missing.is_empty() {
-                Ok(())
-            } else {
-                Err(missing.join(", "))
-            }
+            if missing.is_empty() { Ok(()) } else { Err(missing.join(", ")) }
         }),
-        Check::OthersServe {
-            backend,
-            server,
-            proxies,
-        } => each_proxy(seen, proxies, backend, |all| {
-            let others = all
-                .iter()
-                .filter(|other| other.server != *server && other.serves())
-                .count();
-            if others > 0 {
-                Ok(())
-            } else {
-                Err(format!("{server} is the last server that takes requests"))
-            }
+        Check::OthersServe { backend, server, proxies } => each_proxy(seen, proxies, backend, |all| {
+            let others = all.iter().filter(|other| other.server != *server && other.serves()).count();
+            if others > 0 { Ok(()) } else { Err(format!("{server} is the last server that takes requests")) }
         }),
-        Check::OutOfService {
-            backend,
-            server,
-            proxies,
-        } => each_proxy(seen, proxies, backend, |all| {
-            match all.iter().find(|other| other.server == *server && other.serves()) {
-                Some(_) => Err(format!("{server} still takes requests")),
-                None => Ok(()),
-            }
-        }),
+        Check::OutOfService { backend, server, proxies } => {
+            each_proxy(seen, proxies, backend, |all| {
+                match all.iter().find(|other| other.server == *server && other.serves()) {
+                    Some(_) => Err(format!("{server} still takes requests")),
+                    None => Ok(()),
+                }
+            })
+        }
         Check::CacheAnswers { nodes } => each(seen, nodes, |node| match &node.cache {
             Some(cache) if cache.answers => Ok(()),
             Some(_) => Err("memcached does not answer".into()),
             None => Err("memcached was not seen".into()),
         }),
-        Check::DiskFree {
-            nodes,
-            directory,
-            mib,
-        } => each(seen, nodes, |node| match node.disks.get(directory) {
-            Some(disk) if disk.free_mib >= *mib => Ok(()),
-            Some(disk) => Err(format!(
-                "{} MiB free in {directory}, {mib} MiB needed",
-                disk.free_mib
-            )),
-            None => Err(format!("the space in {directory} was not seen")),
-        }),
+        Check::DiskFree { nodes, directory, mib } => {
+            each(seen, nodes, |node| match node.disks.get(directory) {
+                Some(disk) if disk.free_mib >= *mib => Ok(()),
+                Some(disk) => Err(format!("{} MiB free in {directory}, {mib} MiB needed", disk.free_mib)),
+                None => Err(format!("the space in {directory} was not seen")),
+            })
+        }
         Check::ClocksAgree { nodes, within_ms } => clocks(seen, nodes, *within_ms),
         Check::SameFiles { nodes, path } => same_files(seen, nodes, path),
-        Check::HeadsAre {
-            database,
-            nodes,
-            any_of,
-        } => heads(seen, database, nodes, any_of),
+        Check::HeadsAre { database, nodes, any_of } => heads(seen, database, nodes, any_of),
         Check::UnitsActive { nodes, units } => each(seen, nodes, |node| units_active(node, units)),
-        Check::Runs {
-            nodes,
-            package,
-            version,
-            units,
-        } => each(seen, nodes, |node| runs(node, package, version, units)),
+        Check::Runs { nodes, package, version, units } => {
+            each(seen, nodes, |node| runs(node, package, version, units))
+        }
         Check::PackagesSettled { nodes } => each(seen, nodes, |node| {
             let half: Vec<String> = node
                 .packages
@@ -107,11 +71,7 @@ pub fn judge(check: &Check, seen: &Inventory) -> Finding {
                 .filter(|(_, package)| package.status != "ii" && !package.status.starts_with('h'))
                 .map(|(name, package)| format!("{name} is {}", package.status))
                 .collect();
-            if half.is_empty() {
-                Ok(())
-            } else {
-                Err(half.join(", "))
-            }
+            if half.is_empty() { Ok(()) } else { Err(half.join(", ")) }
         }),
     };
     finding(check, problems)
@@ -225,12 +185,7 @@ fn node<'a>(seen: &'a Inventory, host: &HostName) -> Result<&'a Node, String> {
 fn each(seen: &Inventory, hosts: &[HostName], test: impl Fn(&Node) -> Result<(), String>) -> Vec<String> {
     hosts
         .iter()
-        .filter_map(|host| {
-            node(seen, host)
-                .and_then(&test)
-                .err()
-                .map(|problem| format!("{host}: {problem}"))
-        })
+        .filter_map(|host| node(seen, host).and_then(&test).err().map(|problem| format!("{host}: {problem}")))
         .collect()
 }
 
@@ -244,10 +199,7 @@ fn each_proxy(
         let Some(servers) = &node.proxy else {
             return Err("its HAProxy does not answer".into());
         };
-        let servers: Vec<&ServerSeen> = servers
-            .iter()
-            .filter(|server| server.backend == backend)
-            .collect();
+        let servers: Vec<&ServerSeen> = servers.iter().filter(|server| server.backend == backend).collect();
         if servers.is_empty() {
             return Err(format!("its HAProxy has no backend {backend}"));
         }
@@ -277,11 +229,7 @@ fn galera(seen: &Inventory, hosts: &[HostName], size: u32) -> Vec<String> {
             wrong.push(format!("it sees {} of {size} members", galera.cluster_size));
         }
         if galera.local_state != SYNCED {
-            wrong.push(format!(
-                "its state is {} ({})",
-                galera.local_state,
-                state_name(galera.local_state)
-            ));
+            wrong.push(format!("its state is {} ({})", galera.local_state, state_name(galera.local_state)));
         }
         if !galera.ready {
             wrong.push("it is not ready".into());
@@ -289,20 +237,11 @@ fn galera(seen: &Inventory, hosts: &[HostName], size: u32) -> Vec<String> {
         if galera.recv_queue > RECV_QUEUE_MAX {
             wrong.push(format!("{} write-sets wait to be applied", galera.recv_queue));
         }
-        if wrong.is_empty() {
-            Ok(())
-        } else {
-            Err(wrong.join(", "))
-        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join(", ")) }
     });
     let clusters: BTreeMap<&str, &HostName> = hosts
         .iter()
-        .filter_map(|host| {
-            Some((
-                node(seen, host).ok()?.galera.as_ref()?.cluster_uuid.as_str(),
-                host,
-            ))
-        })
+        .filter_map(|host| Some((node(seen, host).ok()?.galera.as_ref()?.cluster_uuid.as_str(), host)))
         .collect();
     if clusters.len() > 1 {
         problems.push("the members belong to different clusters".into());
@@ -326,10 +265,7 @@ fn clocks(seen: &Inventory, hosts: &[HostName], within_ms: i64) -> Vec<String> {
         Some(clock) => Err(format!("it took {} ms to read its clock", clock.doubt_ms * 2)),
         None => Err("its clock was not read".into()),
     });
-    let read: Vec<_> = hosts
-        .iter()
-        .filter_map(|host| Some((host, node(seen, host).ok()?.clock?)))
-        .collect();
+    let read: Vec<_> = hosts.iter().filter_map(|host| Some((host, node(seen, host).ok()?.clock?))).collect();
     let first = read.iter().min_by_key(|(_, clock)| clock.offset_ms);
     let last = read.iter().max_by_key(|(_, clock)| clock.offset_ms);
     if let (Some((slow, a)), Some((fast, b))) = (first, last) {
@@ -366,9 +302,7 @@ fn same_files(seen: &Inventory, hosts: &[HostName], path: &str) -> Vec<String> {
 }
 
 fn heads(seen: &Inventory, database: &str, hosts: &[HostName], any_of: &[Vec<String>]) -> Vec<String> {
-    let known = hosts
-        .iter()
-        .find_map(|host| Some((host, node(seen, host).ok()?.schemas.get(database)?)));
+    let known = hosts.iter().find_map(|host| Some((host, node(seen, host).ok()?.schemas.get(database)?)));
     let Some((host, heads)) = known else {
         return vec![format!("no node could read the heads of {database}")];
     };
@@ -378,15 +312,8 @@ fn heads(seen: &Inventory, database: &str, hosts: &[HostName], any_of: &[Vec<Str
         return Vec::new();
     }
     let wanted: Vec<String> = any_of.iter().map(|set| set.join(" + ")).collect();
-    let found = if heads.is_empty() {
-        "none".to_owned()
-    } else {
-        heads.join(" + ")
-    };
-    vec![format!(
-        "{host}: the heads are {found}, expected {}",
-        wanted.join(" or ")
-    )]
+    let found = if heads.is_empty() { "none".to_owned() } else { heads.join(" + ") };
+    vec![format!("{host}: the heads are {found}, expected {}", wanted.join(" or "))]
 }
 
 fn units_active(node: &Node, units: &[String]) -> Result<(), String> {
@@ -398,11 +325,7 @@ fn units_active(node: &Node, units: &[String]) -> Result<(), String> {
             None => Some(format!("{name} was not seen")),
         })
         .collect();
-    if idle.is_empty() {
-        Ok(())
-    } else {
-        Err(idle.join(", "))
-    }
+    if idle.is_empty() { Ok(()) } else { Err(idle.join(", ")) }
 }
 
 fn runs(node: &Node, package: &str, version: &str, units: &[String]) -> Result<(), String> {
@@ -420,18 +343,13 @@ fn runs(node: &Node, package: &str, version: &str, units: &[String]) -> Result<(
     let old: Vec<&str> = units
         .iter()
         .filter(|name| {
-            node.units
-                .get(*name)
-                .is_some_and(|unit| unit.started > 0 && unit.started < seen.unpacked)
+            node.units.get(*name).is_some_and(|unit| unit.started > 0 && unit.started < seen.unpacked)
         })
         .map(String::as_str)
         .collect();
     if old.is_empty() {
         Ok(())
     } else {
-        Err(format!(
-            "{} runs since before the package changed",
-            old.join(", ")
-        ))
+        Err(format!("{} runs since before the package changed", old.join(", ")))
     }
 }

@@ -34,12 +34,7 @@ pub fn differences(old: &Plan, new: &Plan) -> Vec<String> {
             lines.push(format!("+ {id}: {}", step.title));
         }
     }
-    for caution in new
-        .body
-        .cautions
-        .iter()
-        .filter(|caution| !old.body.cautions.contains(caution))
-    {
+    for caution in new.body.cautions.iter().filter(|caution| !old.body.cautions.contains(caution)) {
         lines.push(format!("! {caution}"));
     }
     if lines.is_empty() && old.body.basis != new.body.basis {

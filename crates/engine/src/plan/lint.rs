@@ -13,18 +13,10 @@ pub fn lint(plan: &Plan) -> Vec<Finding> {
     let mut found = Vec::new();
     let steps = &plan.body.steps;
     if !plan.is_intact() {
-        found.push(error(
-            "plan-intact",
-            "the plan is not what its hash says",
-            Vec::new(),
-        ));
+        found.push(error("plan-intact", "the plan is not what its hash says", Vec::new()));
     }
     if steps.is_empty() || steps.len() > PLAN_STEPS_MAX {
-        found.push(error(
-            "plan-size",
-            &format!("the plan has {} steps", steps.len()),
-            Vec::new(),
-        ));
+        found.push(error("plan-size", &format!("the plan has {} steps", steps.len()), Vec::new()));
     }
     let order = match Order::of(steps) {
         Ok(order) => order,
@@ -39,11 +31,7 @@ pub fn lint(plan: &Plan) -> Vec<Finding> {
         }
     };
     rule("bounded-steps", "a step has no bound", unbounded(plan));
-    rule(
-        "last-server",
-        "the last server of a backend could be taken out",
-        last_server(steps, &order),
-    );
+    rule("last-server", "the last server of a backend could be taken out", last_server(steps, &order));
     rule(
         "drained-first",
         "a server is stopped that could still get requests",
@@ -51,21 +39,9 @@ pub fn lint(plan: &Plan) -> Vec<Finding> {
     );
     let upgrades = matches!(plan.body.purpose, Purpose::Upgrade { .. });
     if upgrades {
-        rule(
-            "backup-first",
-            "the schema changes before a backup was proved",
-            unproved(steps, &order),
-        );
-        rule(
-            "one-member",
-            "more than one database member is taken away",
-            members(steps),
-        );
-        rule(
-            "final-last",
-            "what cannot be taken back comes too early or unguarded",
-            finals(steps, &order),
-        );
+        rule("backup-first", "the schema changes before a backup was proved", unproved(steps, &order));
+        rule("one-member", "more than one database member is taken away", members(steps));
+        rule("final-last", "what cannot be taken back comes too early or unguarded", finals(steps, &order));
     }
     found
 }
@@ -111,11 +87,7 @@ impl Order {
         if problems.is_empty() && order.has_a_circle() {
             problems.push("steps wait for each other in a circle".into());
         }
-        if problems.is_empty() {
-            Ok(order)
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(order) } else { Err(problems) }
     }
 
     fn has_a_circle(&self) -> bool {
@@ -153,15 +125,11 @@ impl Order {
 
 fn unbounded(plan: &Plan) -> Vec<String> {
     let budgets = plan.body.budgets.iter().filter(|budget| budget.width == 0);
-    let mut problems: Vec<String> = budgets
-        .map(|budget| format!("budget {} lets nothing begin", budget.name))
-        .collect();
+    let mut problems: Vec<String> =
+        budgets.map(|budget| format!("budget {} lets nothing begin", budget.name)).collect();
     for step in &plan.body.steps {
         if step.tries == 0 || step.tries > STEP_TRIES_MAX {
-            problems.push(format!(
-                "{} has {} tries, 1 to {STEP_TRIES_MAX} are allowed",
-                step.id, step.tries
-            ));
+            problems.push(format!("{} has {} tries, 1 to {STEP_TRIES_MAX} are allowed", step.id, step.tries));
         }
         if step.limit_s == 0 {
             problems.push(format!("{} has no time", step.id));
@@ -175,12 +143,7 @@ fn last_server(steps: &[Step], order: &Order) -> Vec<String> {
     let (mut drains, mut enables) = (Vec::new(), Vec::new());
     for (at, step) in steps.iter().enumerate() {
         match &step.does {
-            Does::Drain {
-                backend,
-                server,
-                last,
-                ..
-            } => {
+            Does::Drain { backend, server, last, .. } => {
                 servers.entry(backend).or_default().insert(server);
                 drains.push((at, backend.as_str(), server.as_str(), *last));
             }
@@ -190,16 +153,8 @@ fn last_server(steps: &[Step], order: &Order) -> Vec<String> {
             }
             Does::Check { checks } => {
                 for check in checks {
-                    if let Check::AllServe {
-                        backend,
-                        servers: names,
-                        ..
-                    } = check
-                    {
-                        servers
-                            .entry(backend)
-                            .or_default()
-                            .extend(names.iter().map(String::as_str));
+                    if let Check::AllServe { backend, servers: names, .. } = check {
+                        servers.entry(backend).or_default().extend(names.iter().map(String::as_str));
                     }
                 }
             }
@@ -245,10 +200,7 @@ fn last_server(steps: &[Step], order: &Order) -> Vec<String> {
 
 fn stopped_undrained(steps: &[Step], order: &Order) -> Vec<String> {
     let has_proxy = steps.iter().any(|step| matches!(step.does, Does::Drain { .. }));
-    let stops = steps
-        .iter()
-        .enumerate()
-        .filter(|(_, step)| matches!(step.does, Does::StopUnits { .. }));
+    let stops = steps.iter().enumerate().filter(|(_, step)| matches!(step.does, Does::StopUnits { .. }));
     stops
         .filter(|(at, step)| {
             let before = order.all_before(*at);
@@ -256,10 +208,7 @@ fn stopped_undrained(steps: &[Step], order: &Order) -> Vec<String> {
                 Does::Drain { server, .. } => step.on.node().is_some_and(|host| host.as_str() == server),
                 _ => false,
             });
-            let guarded = step
-                .guard
-                .iter()
-                .any(|check| matches!(check, Check::OutOfService { .. }));
+            let guarded = step.guard.iter().any(|check| matches!(check, Check::OutOfService { .. }));
             has_proxy && !drained && !guarded
         })
         .map(|(_, step)| format!("{} without a drain before it", step.id))
@@ -267,16 +216,10 @@ fn stopped_undrained(steps: &[Step], order: &Order) -> Vec<String> {
 }
 
 fn unproved(steps: &[Step], order: &Order) -> Vec<String> {
-    let schemas = steps
-        .iter()
-        .enumerate()
-        .filter(|(_, step)| matches!(step.does, Does::Schema { .. }));
+    let schemas = steps.iter().enumerate().filter(|(_, step)| matches!(step.does, Does::Schema { .. }));
     schemas
         .filter(|(at, _)| {
-            !order
-                .all_before(*at)
-                .iter()
-                .any(|place| matches!(steps[*place].does, Does::ProveBackup { .. }))
+            !order.all_before(*at).iter().any(|place| matches!(steps[*place].does, Does::ProveBackup { .. }))
         })
         .map(|(_, step)| format!("{} without a proved backup before it", step.id))
         .collect()
@@ -303,9 +246,7 @@ fn finals(steps: &[Step], order: &Order) -> Vec<String> {
             continue;
         }
         let before = order.all_before(at);
-        let quiet = before
-            .iter()
-            .any(|place| matches!(steps[*place].gate, Some(Gate::Quiet { .. })));
+        let quiet = before.iter().any(|place| matches!(steps[*place].gate, Some(Gate::Quiet { .. })));
         if !quiet && !matches!(step.gate, Some(Gate::Quiet { .. })) {
             problems.push(format!("{} without a quiet time before it", step.id));
         }

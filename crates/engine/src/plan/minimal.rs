@@ -16,13 +16,7 @@ use ostler_model::step::{Does, Gate, Undo};
 /// Which node is set aside, which changes first, and which others keep serving until the stop.
 pub(super) fn parts(hop: &Hop<'_>) -> Option<(HostName, HostName, Vec<HostName>)> {
     let aside = turn::dump_host(hop)?;
-    let mut rest: Vec<HostName> = hop
-        .seen
-        .hosts
-        .iter()
-        .filter(|host| **host != aside)
-        .cloned()
-        .collect();
+    let mut rest: Vec<HostName> = hop.seen.hosts.iter().filter(|host| **host != aside).cloned().collect();
     if rest.is_empty() {
         return None;
     }
@@ -43,18 +37,11 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     maker.wave(format!("Set {aside} aside with the data as they are"));
     let members = hop.seen.members.clone();
     let aside_drained = turn::drain(hop, maker, &aside, false, &ready);
-    let isolate = Does::IsolateDatabase {
-        members: members.clone(),
-    };
-    let undo = Undo::Steps(vec![Does::RejoinDatabase {
-        members: members.clone(),
-    }]);
+    let isolate = Does::IsolateDatabase { members: members.clone() };
+    let undo = Undo::Steps(vec![Does::RejoinDatabase { members: members.clone() }]);
     let title = "stop its database: it keeps the data of this moment";
     let isolated = maker.on(&aside, "isolate", title, isolate, undo, &[aside_drained]);
-    maker.guarded(vec![Check::GaleraWhole {
-        nodes: members.clone(),
-        size: members.len() as u32,
-    }]);
+    maker.guarded(vec![Check::GaleraWhole { nodes: members.clone(), size: members.len() as u32 }]);
 
     maker.wave(format!("Prepare {first}; the service goes on"));
     // With only two nodes the first one is also the last that serves: it can stop only when the outage begins.
@@ -71,11 +58,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
 
     maker.wave("Outage: change the schema");
     let mut stopped = Vec::new();
-    let serving: Vec<HostName> = if alone {
-        vec![first.clone()]
-    } else {
-        others.clone()
-    };
+    let serving: Vec<HostName> = if alone { vec![first.clone()] } else { others.clone() };
     for host in &serving {
         let drained = turn::drain(hop, maker, host, true, &before_stop);
         stopped.push(turn::stop(hop, maker, host, &[drained]));
@@ -92,10 +75,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     } else {
         report.held_back.push(HeldBack {
             what: "no schema change".into(),
-            why: format!(
-                "the schema of {} is that of {} (read by SQL)",
-                hop.from.series, hop.to.series
-            ),
+            why: format!("the schema of {} is that of {} (read by SQL)", hop.from.series, hop.to.series),
         });
     }
     if alone {
@@ -112,9 +92,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
 
     maker.wave(format!("Soak, then bring {aside} back with the new data"));
     done = vec![turn::soak(hop, maker, &done)];
-    let rejoin = Does::RejoinDatabase {
-        members: members.clone(),
-    };
+    let rejoin = Does::RejoinDatabase { members: members.clone() };
     let undo = if hop.needs_contract() {
         Undo::Impossible {
             because: format!(
@@ -124,14 +102,8 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     } else {
         Undo::Nothing
     };
-    let rejoined = maker.on(
-        &aside,
-        "rejoin",
-        "let its database catch up with the cluster",
-        rejoin,
-        undo,
-        &done,
-    );
+    let rejoined =
+        maker.on(&aside, "rejoin", "let its database catch up with the cluster", rejoin, undo, &done);
     if hop.wish.ask_before_final && hop.needs_contract() {
         maker.gated(Gate::Operator {
             question: format!(

@@ -61,16 +61,10 @@ pub enum RefusedKind {
 
 impl Refused {
     fn usage(why: Why) -> Refused {
-        Refused {
-            kind: RefusedKind::Usage,
-            why,
-        }
+        Refused { kind: RefusedKind::Usage, why }
     }
 
     fn guard(name: &'static str, why: Why) -> Refused {
-        Refused {
-            kind: RefusedKind::Guard(name),
-            why,
-        }
+        Refused { kind: RefusedKind::Guard(name), why }
     }
 }

@@ -24,11 +24,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     let proved = turn::back_up_database(hop, maker, &stopped);
 
     maker.wave(format!("Change every node to {}", hop.to.series));
-    let after = if proved.is_empty() {
-        stopped.clone()
-    } else {
-        proved
-    };
+    let after = if proved.is_empty() { stopped.clone() } else { proved };
     let mut switched = Vec::new();
     for host in &hop.seen.hosts {
         switched.push(turn::switch(hop, maker, host, &stopped));
@@ -44,10 +40,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
         } else {
             report.held_back.push(HeldBack {
                 what: "no schema change".into(),
-                why: format!(
-                    "the schema of {} is that of {} (read by SQL)",
-                    hop.from.series, hop.to.series
-                ),
+                why: format!("the schema of {} is that of {} (read by SQL)", hop.from.series, hop.to.series),
             });
         }
     }

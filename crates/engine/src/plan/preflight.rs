@@ -18,17 +18,11 @@ pub fn preflight(cloud: &Cloud, seen: &ServiceSeen<'_>, heads: &[Vec<String>]) -
     let mut checks = vec![
         Check::Reachable { nodes: hosts.clone() },
         Check::PackagesSettled { nodes: hosts.clone() },
-        Check::UnitsActive {
-            nodes: hosts.clone(),
-            units: seen.installed.units.clone(),
-        },
+        Check::UnitsActive { nodes: hosts.clone(), units: seen.installed.units.clone() },
     ];
     if !seen.members.is_empty() {
         let size = seen.members.len() as u32;
-        checks.push(Check::GaleraWhole {
-            nodes: seen.members.clone(),
-            size,
-        });
+        checks.push(Check::GaleraWhole { nodes: seen.members.clone(), size });
     }
     checks.push(Check::HeadsAre {
         database: seen.service.database.name.clone(),
@@ -43,24 +37,16 @@ pub fn preflight(cloud: &Cloud, seen: &ServiceSeen<'_>, heads: &[Vec<String>]) -
         });
     }
     if !seen.caches.is_empty() {
-        checks.push(Check::CacheAnswers {
-            nodes: seen.caches.clone(),
-        });
+        checks.push(Check::CacheAnswers { nodes: seen.caches.clone() });
     }
     checks.push(Check::DiskFree {
         nodes: hosts.clone(),
         directory: cloud.backup_directory.clone(),
         mib: ROOM_MIB,
     });
-    checks.push(Check::ClocksAgree {
-        nodes: hosts.clone(),
-        within_ms: CLOCKS_APART_MAX_MS,
-    });
+    checks.push(Check::ClocksAgree { nodes: hosts.clone(), within_ms: CLOCKS_APART_MAX_MS });
     for path in &seen.service.config.shared_keys {
-        checks.push(Check::SameFiles {
-            nodes: hosts.clone(),
-            path: path.clone(),
-        });
+        checks.push(Check::SameFiles { nodes: hosts.clone(), path: path.clone() });
     }
     checks
 }

@@ -37,6 +37,8 @@ pub(super) struct Past<'a> {
     pub(super) old_heads: Vec<String>,
     /// The node whose database was set aside and still is.
     pub(super) aside: Option<HostName>,
+    /// The node whose database may still be missing from the cluster.
+    pub(super) absent: Option<HostName>,
     /// The node and directory that hold the dump of this run's backup.
     pub(super) dump: Option<(HostName, String)>,
 }
@@ -44,9 +46,7 @@ pub(super) struct Past<'a> {
 impl Past<'_> {
     /// Whether any attempted step satisfies this.
     pub(super) fn did(&self, test: impl Fn(&Does, &Target) -> bool) -> bool {
-        self.touched
-            .iter()
-            .any(|at| test(&self.run.step(*at).does, &self.run.step(*at).on))
+        self.touched.iter().any(|at| test(&self.run.step(*at).does, &self.run.step(*at).on))
     }
 
     /// What takes a node's packages and files back, if the run touched them.
@@ -67,11 +67,7 @@ impl Past<'_> {
     /// A verb of the run's plan as it reads from another run: its backup is named.
     pub(super) fn of_run(&self, does: &Does) -> Does {
         match does {
-            Does::RestoreFiles {
-                from: None,
-                directory,
-                files,
-            } => Does::RestoreFiles {
+            Does::RestoreFiles { from: None, directory, files } => Does::RestoreFiles {
                 from: Some(self.run.id.clone()),
                 directory: directory.clone(),
                 files: files.clone(),
@@ -83,10 +79,7 @@ impl Past<'_> {
 
 /// Plans the way back from a run.
 pub fn rollback(run: &Run, choice: &Choice, scene: &Scene<'_>) -> Result<Planned, Refused> {
-    let Purpose::Upgrade {
-        service, from, to, ..
-    } = &run.plan.body.purpose
-    else {
+    let Purpose::Upgrade { service, from, to, .. } = &run.plan.body.purpose else {
         return Err(Refused::usage(
             Why::new(format!("run {} is itself a rollback", run.id))
                 .hint("resume it, or plan the upgrade again"),
@@ -94,10 +87,7 @@ pub fn rollback(run: &Run, choice: &Choice, scene: &Scene<'_>) -> Result<Planned
     };
     if let RunState::Closed(Verdict::RolledBack { by }) = &run.state {
         let why = Why::new(format!("run {} was already rolled back by run {by}", run.id));
-        return Err(Refused {
-            kind: RefusedKind::Nothing,
-            why,
-        });
+        return Err(Refused { kind: RefusedKind::Nothing, why });
     }
     let touched: Vec<usize> = (0..run.steps.len())
         .filter(|at| {
@@ -105,34 +95,20 @@ pub fn rollback(run: &Run, choice: &Choice, scene: &Scene<'_>) -> Result<Planned
             (state.attempt > 0 || state.status == Status::Skipped) && !run.step(*at).does.only_looks()
         })
         .collect();
-    let undoable = touched
-        .iter()
-        .any(|at| !matches!(run.step(*at).undo, Undo::Nothing));
-    let changed_schema = touched
-        .iter()
-        .any(|at| matches!(run.step(*at).does, Does::Schema { .. }));
+    let undoable = touched.iter().any(|at| !matches!(run.step(*at).undo, Undo::Nothing));
+    let changed_schema = touched.iter().any(|at| matches!(run.step(*at).does, Does::Schema { .. }));
     if !undoable && !changed_schema {
-        let why = Why::new(format!(
-            "run {} has changed nothing that would have to be taken back",
-            run.id
-        ))
-        .hint(format!("`ostler run abort {} --because …` closes it", run.id));
-        return Err(Refused {
-            kind: RefusedKind::Nothing,
-            why,
-        });
+        let why = Why::new(format!("run {} has changed nothing that would have to be taken back", run.id))
+            .hint(format!("`ostler run abort {} --because …` closes it", run.id));
+        return Err(Refused { kind: RefusedKind::Nothing, why });
     }
-    let touched_hosts: BTreeSet<HostName> = touched
-        .iter()
-        .filter_map(|at| run.step(*at).on.node().cloned())
-        .collect();
+    let touched_hosts: BTreeSet<HostName> =
+        touched.iter().filter_map(|at| run.step(*at).on.node().cloned()).collect();
     let (seen, cautions) = look_at_for_rollback(scene, service, &touched_hosts)?;
     let old = seen.service.release(*from);
     let new = seen.service.release(*to);
     let (Some(old), Some(new)) = (old, new) else {
-        return Err(Refused::usage(Why::new(format!(
-            "the catalogue no longer knows {from} and {to}"
-        ))));
+        return Err(Refused::usage(Why::new(format!("the catalogue no longer knows {from} and {to}"))));
     };
     let old_heads = touched
         .iter()
@@ -141,46 +117,33 @@ pub fn rollback(run: &Run, choice: &Choice, scene: &Scene<'_>) -> Result<Planned
             _ => None,
         })
         .unwrap_or_else(|| seen.heads.clone().unwrap_or_else(|| old.heads()));
-    let rejoined = touched
-        .iter()
-        .any(|at| matches!(run.step(*at).does, Does::RejoinDatabase { .. }));
-    let aside = touched.iter().find_map(|at| match run.step(*at).does {
-        Does::IsolateDatabase { .. } if !rejoined => run.step(*at).on.node().cloned(),
+    let rejoin = |possible: &[Status]| {
+        let mut steps = run.plan.body.steps.iter().zip(&run.steps);
+        steps.any(|(step, state)| {
+            matches!(step.does, Does::RejoinDatabase { .. }) && possible.contains(&state.status)
+        })
+    };
+    let isolated = touched.iter().find_map(|at| match run.step(*at).does {
+        Does::IsolateDatabase { .. } => run.step(*at).on.node().cloned(),
         _ => None,
     });
-    let dump = run
-        .plan
-        .body
-        .steps
-        .iter()
-        .zip(&run.steps)
-        .find_map(|(step, state)| match &step.does {
-            Does::ProveBackup { set } if state.status == Status::Done => {
-                Some((step.on.node()?.clone(), set.directory.clone()))
-            }
-            _ => None,
-        });
+    // A rejoin that is done, or may be, has given the old data up; one that is known not to be done has not.
+    let gave_up = rejoin(&[Status::Done, Status::Doing, Status::Skipped]);
+    let aside = isolated.clone().filter(|_| !gave_up);
+    let absent = isolated.filter(|_| !rejoin(&[Status::Done]));
+    let dump = run.plan.body.steps.iter().zip(&run.steps).find_map(|(step, state)| match &step.does {
+        Does::ProveBackup { set } if state.status == Status::Done => {
+            Some((step.on.node()?.clone(), set.directory.clone()))
+        }
+        _ => None,
+    });
     let expanded = sorted([new.expand.clone(), old.contract.clone()]);
-    let fits = seen
-        .heads
-        .as_ref()
-        .is_some_and(|heads| old.any_heads().contains(heads) || *heads == expanded);
-    let past = Past {
-        run,
-        scene: *scene,
-        seen: &seen,
-        touched,
-        old_heads,
-        aside,
-        dump,
-    };
+    let fits = seen.heads.as_ref().is_some_and(|heads| old.any_heads().contains(heads) || *heads == expanded);
+    let past = Past { run, scene: *scene, seen: &seen, touched, old_heads, aside, absent, dump };
     let way = choose(&past, choice, fits)?;
 
     let mut maker = Maker::new(*scene, &seen);
-    let mut report = Report {
-        nodes: seen.hosts.clone(),
-        ..Report::default()
-    };
+    let mut report = Report { nodes: seen.hosts.clone(), ..Report::default() };
     let heads_after = match way {
         RollbackWay::Undo => seen.heads.iter().cloned().collect(),
         _ => vec![past.old_heads.clone()],
@@ -199,10 +162,7 @@ pub fn rollback(run: &Run, choice: &Choice, scene: &Scene<'_>) -> Result<Planned
         format: PLAN_FORMAT,
         parent: Some(run.id.clone()),
         cloud: scene.cloud.name.clone(),
-        purpose: Purpose::Rollback {
-            of: run.id.clone(),
-            way,
-        },
+        purpose: Purpose::Rollback { of: run.id.clone(), way },
         seen: scene.seen.taken,
         basis: basis(scene, &seen),
         budgets: maker.budgets(),
@@ -229,17 +189,10 @@ fn choose(past: &Past<'_>, choice: &Choice, fits: bool) -> Result<RollbackWay, R
             _ => Ok(()),
         }
     };
-    let order = [
-        RollbackWay::Undo,
-        RollbackWay::IsolatedSchema,
-        RollbackWay::RestoreSchema,
-    ];
+    let order = [RollbackWay::Undo, RollbackWay::IsolatedSchema, RollbackWay::RestoreSchema];
     let way = match choice.way {
         Some(way) => way,
-        None => order
-            .into_iter()
-            .find(|way| possible(*way).is_ok())
-            .unwrap_or(RollbackWay::Undo),
+        None => order.into_iter().find(|way| possible(*way).is_ok()).unwrap_or(RollbackWay::Undo),
     };
     if let Err(because) = possible(way) {
         return Err(Refused::guard(
@@ -309,10 +262,7 @@ fn final_check(past: &Past<'_>, maker: &mut Maker<'_>, after: &[StepId], heads: 
             for does in undo {
                 if let Does::Install { packages, .. } = does {
                     for (name, version) in packages {
-                        old_versions
-                            .entry(name.clone())
-                            .or_default()
-                            .insert(version.clone());
+                        old_versions.entry(name.clone()).or_default().insert(version.clone());
                     }
                 }
             }
@@ -323,20 +273,8 @@ fn final_check(past: &Past<'_>, maker: &mut Maker<'_>, after: &[StepId], heads: 
         && let (Some(version), 1) = (versions.first(), versions.len())
     {
         let units = past.seen.installed.units.clone();
-        checks.push(Check::Runs {
-            nodes: hosts,
-            package: package.clone(),
-            version: version.clone(),
-            units,
-        });
+        checks.push(Check::Runs { nodes: hosts, package: package.clone(), version: version.clone(), units });
     }
     let title = "every node runs what it ran before";
-    maker.add(
-        "final-check",
-        title,
-        Target::Cloud,
-        Does::Check { checks },
-        Undo::Nothing,
-        after,
-    );
+    maker.add("final-check", title, Target::Cloud, Does::Check { checks }, Undo::Nothing, after);
 }

@@ -57,17 +57,12 @@ pub struct ServiceSeen<'a> {
 impl ServiceSeen<'_> {
     /// The way in to one node's own server.
     pub fn backend(&self, host: &HostName) -> Through {
-        Through::Backend {
-            host: host.clone(),
-            port: self.service.proxy.port,
-        }
+        Through::Backend { host: host.clone(), port: self.service.proxy.port }
     }
 
     /// The front door.
     pub fn front(&self) -> Through {
-        Through::Front {
-            port: self.service.proxy.port,
-        }
+        Through::Front { port: self.service.proxy.port }
     }
 }
 
@@ -141,10 +136,7 @@ fn look<'a>(
             proxies.push(host.clone());
         }
         if node.galera.is_some()
-            || node
-                .units
-                .get("mariadb.service")
-                .is_some_and(|unit| unit.load == "loaded")
+            || node.units.get("mariadb.service").is_some_and(|unit| unit.load == "loaded")
         {
             members.push(host.clone());
         }
@@ -152,19 +144,13 @@ fn look<'a>(
             caches.push(host.clone());
         }
         if heads.is_none() {
-            heads = node
-                .schemas
-                .get(&service.database.name)
-                .map(|heads| sorted(heads.iter().cloned()));
+            heads = node.schemas.get(&service.database.name).map(|heads| sorted(heads.iter().cloned()));
         }
         let here: BTreeMap<String, String> = installed
             .packages
             .iter()
             .filter_map(|name| {
-                Some((
-                    name.clone(),
-                    upstream_version(&node.packages.get(name)?.version).to_owned(),
-                ))
+                Some((name.clone(), upstream_version(&node.packages.get(name)?.version).to_owned()))
             })
             .collect();
         let Some(main) = installed.packages.first().and_then(|name| here.get(name)) else {
@@ -181,17 +167,7 @@ fn look<'a>(
                 .hint("is the package installed, and does its catalogue page name it?"),
         ));
     }
-    Ok(ServiceSeen {
-        service,
-        installed,
-        hosts,
-        versions,
-        releases,
-        heads,
-        proxies,
-        members,
-        caches,
-    })
+    Ok(ServiceSeen { service, installed, hosts, versions, releases, heads, proxies, members, caches })
 }
 
 /// A digest of the facts that a plan for this service rests on. Another digest at the time of approval means

@@ -46,45 +46,24 @@ pub struct Outage {
 /// The expected course of a plan. Steps that come after something unknown are taken to begin at once.
 pub fn schedule(plan: &Plan) -> Schedule {
     let steps = &plan.body.steps;
-    let index: HashMap<_, _> = steps
-        .iter()
-        .enumerate()
-        .map(|(at, step)| (&step.id, at))
-        .collect();
+    let index: HashMap<_, _> = steps.iter().enumerate().map(|(at, step)| (&step.id, at)).collect();
     let mut times: Vec<(u64, u64)> = Vec::with_capacity(steps.len());
     for (at, step) in steps.iter().enumerate() {
         // Planners add steps behind those they wait for, so earlier places are known.
-        let before = step
-            .after
-            .iter()
-            .filter_map(|id| index.get(id))
-            .filter(|place| **place < at);
+        let before = step.after.iter().filter_map(|id| index.get(id)).filter(|place| **place < at);
         let start = before.map(|place| times[*place].1).max().unwrap_or(0);
         times.push((start, start + step.expect_ms));
     }
     let total_ms = times.iter().map(|(_, end)| *end).max().unwrap_or(0);
     let waves = plan.body.waves.iter().enumerate().map(|(number, title)| {
-        let within = steps
-            .iter()
-            .zip(&times)
-            .filter(|(step, _)| usize::from(step.wave) == number);
-        let (from, to) = within.fold((u64::MAX, 0), |(from, to), (_, (start, end))| {
-            (from.min(*start), to.max(*end))
-        });
+        let within = steps.iter().zip(&times).filter(|(step, _)| usize::from(step.wave) == number);
+        let (from, to) =
+            within.fold((u64::MAX, 0), |(from, to), (_, (start, end))| (from.min(*start), to.max(*end)));
         let from_ms = from.min(to);
-        WaveTime {
-            title: title.clone(),
-            from_ms,
-            for_ms: to - from_ms,
-        }
+        WaveTime { title: title.clone(), from_ms, for_ms: to - from_ms }
     });
     let waves = waves.collect();
-    Schedule {
-        total_ms,
-        waves,
-        outages: outages(plan, &times, total_ms),
-        steps: times,
-    }
+    Schedule { total_ms, waves, outages: outages(plan, &times, total_ms), steps: times }
 }
 
 type Spans = Vec<(u64, u64)>;
@@ -113,22 +92,13 @@ fn outages(plan: &Plan, times: &[(u64, u64)], end: u64) -> Vec<Outage> {
     let mut found = Vec::new();
     for (backend, servers) in &backends {
         if servers.len() > 1 {
-            let common = servers
-                .values()
-                .cloned()
-                .reduce(|a, b| overlap(&a, &b))
-                .unwrap_or_default();
-            found.extend(
-                common
-                    .iter()
-                    .filter(|(from, to)| to > from)
-                    .map(|(from, to)| Outage {
-                        what: format!("{backend}, the whole API"),
-                        total: true,
-                        from_ms: *from,
-                        for_ms: to - from,
-                    }),
-            );
+            let common = servers.values().cloned().reduce(|a, b| overlap(&a, &b)).unwrap_or_default();
+            found.extend(common.iter().filter(|(from, to)| to > from).map(|(from, to)| Outage {
+                what: format!("{backend}, the whole API"),
+                total: true,
+                from_ms: *from,
+                for_ms: to - from,
+            }));
         }
     }
     for (backend, servers) in &backends {
@@ -145,8 +115,6 @@ fn outages(plan: &Plan, times: &[(u64, u64)], end: u64) -> Vec<Outage> {
 }
 
 fn overlap(a: &Spans, b: &Spans) -> Spans {
-    let pairs = a
-        .iter()
-        .flat_map(|x| b.iter().map(move |y| (x.0.max(y.0), x.1.min(y.1))));
+    let pairs = a.iter().flat_map(|x| b.iter().map(move |y| (x.0.max(y.0), x.1.min(y.1))));
     pairs.filter(|(from, to)| from < to).collect()
 }

@@ -42,12 +42,7 @@ pub(super) struct Maker<'a> {
 
 impl<'a> Maker<'a> {
     pub(super) fn new(scene: Scene<'a>, seen: &'a ServiceSeen<'a>) -> Maker<'a> {
-        Maker {
-            scene,
-            seen,
-            waves: Vec::new(),
-            steps: Vec::new(),
-        }
+        Maker { scene, seen, waves: Vec::new(), steps: Vec::new() }
     }
 
     /// Opens a wave; steps that follow belong to it.
@@ -77,11 +72,7 @@ impl<'a> Maker<'a> {
             id: id.clone(),
             title: title.into(),
             wave: self.waves.len().saturating_sub(1) as u16,
-            tries: if matches!(does, Does::Check { .. }) {
-                1
-            } else {
-                TRIES
-            },
+            tries: if matches!(does, Does::Check { .. }) { 1 } else { TRIES },
             limit_s: limit(&does, self.seen.service.schema.limit_s),
             draws: draws(&does),
             does,
@@ -130,24 +121,16 @@ impl<'a> Maker<'a> {
         [(PREPARATIONS, PREPARATIONS_WIDTH), (INSTALLS, INSTALLS_WIDTH)]
             .into_iter()
             .filter(|(name, _)| {
-                self.steps
-                    .iter()
-                    .any(|step| step.draws.iter().any(|draw| draw.as_str() == *name))
+                self.steps.iter().any(|step| step.draws.iter().any(|draw| draw.as_str() == *name))
             })
-            .map(|(name, width)| Budget {
-                name: name.into(),
-                width,
-            })
+            .map(|(name, width)| Budget { name: name.into(), width })
             .collect()
     }
 
     fn expect(&self, does: &Does) -> u64 {
         let verb = does.name();
         let before = self.scene.estimates.0.get(verb);
-        before
-            .or_else(|| self.seen.service.expect_ms.get(verb))
-            .copied()
-            .unwrap_or(EXPECT_MS)
+        before.or_else(|| self.seen.service.expect_ms.get(verb)).copied().unwrap_or(EXPECT_MS)
     }
 }
 

@@ -19,11 +19,8 @@ fn cloud(nodes: usize) -> Cloud {
         backup_directory: "/var/backups/ostler".into(),
         nodes: (1..=nodes)
             .map(|n| {
-                let node = DeclaredNode {
-                    address: format!("192.0.2.{n}"),
-                    port: 22,
-                    roles: vec![Role::Controller],
-                };
+                let node =
+                    DeclaredNode { address: format!("192.0.2.{n}"), port: 22, roles: vec![Role::Controller] };
                 (HostName::new(format!("ctl{n}")), node)
             })
             .collect(),
@@ -40,39 +37,21 @@ fn node(name: &str, nodes: usize, version: &str, heads: &[&str]) -> Node {
         sessions: 0,
         backup: false,
     };
-    let file = |text: &str| FileSeen {
-        sha256: text.into(),
-        changed_by_hand: None,
-    };
+    let file = |text: &str| FileSeen { sha256: text.into(), changed_by_hand: None };
     Node {
         os: name.into(),
-        clock: Some(ClockSeen {
-            offset_ms: 0,
-            doubt_ms: 1,
-        }),
+        clock: Some(ClockSeen { offset_ms: 0, doubt_ms: 1 }),
         disks: BTreeMap::from([(
             "/var/backups/ostler".into(),
-            DiskSeen {
-                free_mib: 9_000,
-                size_mib: 9_000,
-            },
+            DiskSeen { free_mib: 9_000, size_mib: 9_000 },
         )]),
         packages: BTreeMap::from([(
             "keystone".into(),
-            PackageSeen {
-                version: version.into(),
-                status: "ii".into(),
-                unpacked: 1,
-            },
+            PackageSeen { version: version.into(), status: "ii".into(), unpacked: 1 },
         )]),
         units: BTreeMap::from([(
             "keystone.service".into(),
-            UnitSeen {
-                load: "loaded".into(),
-                active: "active".into(),
-                started: 2,
-                ..UnitSeen::default()
-            },
+            UnitSeen { load: "loaded".into(), active: "active".into(), started: 2, ..UnitSeen::default() },
         )]),
         files: BTreeMap::from([
             ("/etc/keystone/keystone.conf".into(), file("conf")),
@@ -87,15 +66,9 @@ fn node(name: &str, nodes: usize, version: &str, heads: &[&str]) -> Node {
             cluster_uuid: "u".into(),
             ..GaleraSeen::default()
         }),
-        schemas: BTreeMap::from([(
-            "keystone".into(),
-            heads.iter().map(|head| head.to_string()).collect(),
-        )]),
+        schemas: BTreeMap::from([("keystone".into(), heads.iter().map(|head| head.to_string()).collect())]),
         proxy: Some((1..=nodes).map(server).collect()),
-        cache: Some(CacheSeen {
-            answers: true,
-            version: "1".into(),
-        }),
+        cache: Some(CacheSeen { answers: true, version: "1".into() }),
         boot_id: "b".into(),
     }
 }
@@ -103,10 +76,7 @@ fn node(name: &str, nodes: usize, version: &str, heads: &[&str]) -> Node {
 fn inventory(nodes: usize, version: &str, heads: &[&str]) -> Inventory {
     let seen = |n: usize| {
         let name = format!("ctl{n}");
-        (
-            HostName::new(name.clone()),
-            Seen::Fresh(Box::new(node(&name, nodes, version, heads))),
-        )
+        (HostName::new(name.clone()), Seen::Fresh(Box::new(node(&name, nodes, version, heads))))
     };
     Inventory {
         format: INVENTORY_FORMAT,
@@ -132,47 +102,23 @@ const HEADS_2023_1: &[&str] = &["29e87d24a316", "e25ffa003242"];
 const HEADS_2024_1: &[&str] = &["47147121", "c88cdce8f248"];
 
 fn plan_of(nodes: usize, version: &str, heads: &[&str], wish: &Wish) -> Result<Planned, Refused> {
-    let (cloud, catalogue, seen) = (
-        cloud(nodes),
-        Catalogue::embedded().unwrap(),
-        inventory(nodes, version, heads),
-    );
+    let (cloud, catalogue, seen) =
+        (cloud(nodes), Catalogue::embedded().unwrap(), inventory(nodes, version, heads));
     let estimates = Estimates::default();
-    upgrade(
-        wish,
-        &Scene {
-            cloud: &cloud,
-            catalogue: &catalogue,
-            seen: &seen,
-            estimates: &estimates,
-        },
-    )
+    upgrade(wish, &Scene { cloud: &cloud, catalogue: &catalogue, seen: &seen, estimates: &estimates })
 }
 
 fn at(planned: &Planned, id: &str) -> usize {
-    let place = planned
-        .plan
-        .body
-        .steps
-        .iter()
-        .position(|step| step.id.as_str() == id);
+    let place = planned.plan.body.steps.iter().position(|step| step.id.as_str() == id);
     place.unwrap_or_else(|| panic!("no step {id}"))
 }
 
 #[test]
 fn three_servers_and_an_additive_expand_lead_to_zero_downtime() {
     let planned = plan_of(3, "2:23.0.2-1", HEADS_2023_1, &wish("2024.1", None)).unwrap();
+    assert!(planned.report.decisions[0].starts_with("zero-downtime"), "{:?}", planned.report.decisions);
     assert!(
-        planned.report.decisions[0].starts_with("zero-downtime"),
-        "{:?}",
-        planned.report.decisions
-    );
-    assert!(
-        planned
-            .report
-            .findings
-            .iter()
-            .all(|finding| finding.severity == ostler_model::check::Severity::Ok)
+        planned.report.findings.iter().all(|finding| finding.severity == ostler_model::check::Severity::Ok)
     );
     assert_eq!(lint(&planned.plan), []);
     let contract = &planned.plan.body.steps[at(&planned, "ctl1-contract")];
@@ -196,34 +142,14 @@ fn a_hop_without_a_contract_has_no_point_of_no_return() {
     let mut wish = wish("2026.1", None);
     wish.packages.insert("keystone".into(), "29.1.0".into());
     let planned = plan_of(3, "2:27.1.0-1", HEADS_2024_1, &wish).unwrap();
-    assert!(
-        planned
-            .plan
-            .body
-            .steps
-            .iter()
-            .all(|step| !matches!(step.undo, Undo::Impossible { .. }))
-    );
-    assert!(
-        planned
-            .report
-            .held_back
-            .iter()
-            .any(|held| held.what == "no contract")
-    );
+    assert!(planned.plan.body.steps.iter().all(|step| !matches!(step.undo, Undo::Impossible { .. })));
+    assert!(planned.report.held_back.iter().any(|held| held.what == "no contract"));
 }
 
 #[test]
 fn a_hop_without_migrations_calls_no_schema_command() {
     let planned = plan_of(3, "2:25.0.0-1", HEADS_2024_1, &wish("2025.1", None)).unwrap();
-    assert!(
-        planned
-            .plan
-            .body
-            .steps
-            .iter()
-            .all(|step| !matches!(step.does, Does::Schema { .. }))
-    );
+    assert!(planned.plan.body.steps.iter().all(|step| !matches!(step.does, Does::Schema { .. })));
 }
 
 #[test]
@@ -244,11 +170,7 @@ fn an_unknown_release_is_refused_with_those_that_are_known() {
 fn a_schema_newer_than_the_code_is_refused() {
     let refused = plan_of(3, "2:23.0.2-1", HEADS_2024_1, &wish("2024.1", None)).unwrap_err();
     assert_eq!(refused.kind, RefusedKind::Guard("schema-heads"));
-    assert!(
-        refused.why.what.contains("newer than the code"),
-        "{}",
-        refused.why
-    );
+    assert!(refused.why.what.contains("newer than the code"), "{}", refused.why);
 }
 
 #[test]
@@ -259,29 +181,9 @@ fn foreign_heads_are_refused() {
 
 #[test]
 fn an_expanded_schema_of_an_earlier_try_is_taken_as_it_is() {
-    let planned = plan_of(
-        3,
-        "2:23.0.2-1",
-        &["47147121", "e25ffa003242"],
-        &wish("2024.1", None),
-    )
-    .unwrap();
-    assert!(
-        planned
-            .plan
-            .body
-            .steps
-            .iter()
-            .all(|step| step.id.as_str() != "ctl1-expand")
-    );
-    assert!(
-        planned
-            .plan
-            .body
-            .steps
-            .iter()
-            .any(|step| step.id.as_str() == "ctl1-contract")
-    );
+    let planned = plan_of(3, "2:23.0.2-1", &["47147121", "e25ffa003242"], &wish("2024.1", None)).unwrap();
+    assert!(planned.plan.body.steps.iter().all(|step| step.id.as_str() != "ctl1-expand"));
+    assert!(planned.plan.body.steps.iter().any(|step| step.id.as_str() == "ctl1-contract"));
 }
 
 #[test]
@@ -335,12 +237,7 @@ fn mixed_releases_are_refused() {
     let other = node("ctl2", 3, "2:25.0.0-1", HEADS_2023_1);
     seen.nodes.insert("ctl2".into(), Seen::Fresh(Box::new(other)));
     let estimates = Estimates::default();
-    let scene = Scene {
-        cloud: &cloud,
-        catalogue: &catalogue,
-        seen: &seen,
-        estimates: &estimates,
-    };
+    let scene = Scene { cloud: &cloud, catalogue: &catalogue, seen: &seen, estimates: &estimates };
     let refused = upgrade(&wish("2024.1", None), &scene).unwrap_err();
     assert_eq!(refused.kind, RefusedKind::Guard("one-release"));
 }
@@ -349,19 +246,9 @@ fn mixed_releases_are_refused() {
 fn a_controller_that_cannot_be_seen_stops_planning() {
     let (cloud, catalogue) = (cloud(3), Catalogue::embedded().unwrap());
     let mut seen = inventory(3, "2:23.0.2-1", HEADS_2023_1);
-    seen.nodes.insert(
-        "ctl3".into(),
-        Seen::Unreachable {
-            why: "it does not answer".into(),
-        },
-    );
+    seen.nodes.insert("ctl3".into(), Seen::Unreachable { why: "it does not answer".into() });
     let estimates = Estimates::default();
-    let scene = Scene {
-        cloud: &cloud,
-        catalogue: &catalogue,
-        seen: &seen,
-        estimates: &estimates,
-    };
+    let scene = Scene { cloud: &cloud, catalogue: &catalogue, seen: &seen, estimates: &estimates };
     let refused = upgrade(&wish("2024.1", None), &scene).unwrap_err();
     assert_eq!(refused.kind, RefusedKind::Guard("nodes-reachable"));
     assert!(refused.why.what.contains("ctl3"));
@@ -382,10 +269,7 @@ mod lints {
     #[test]
     fn two_nodes_out_of_three_at_once_is_not_the_last_server_but_three_are() {
         let found = broken(|steps| {
-            for step in steps
-                .iter_mut()
-                .filter(|step| step.id.as_str().ends_with("-drain"))
-            {
+            for step in steps.iter_mut().filter(|step| step.id.as_str().ends_with("-drain")) {
                 step.after.clear();
             }
         });
@@ -395,10 +279,7 @@ mod lints {
     #[test]
     fn a_contract_before_the_last_node_is_found() {
         let found = broken(|steps| {
-            let contract = steps
-                .iter_mut()
-                .find(|step| step.id.as_str() == "ctl1-contract")
-                .unwrap();
+            let contract = steps.iter_mut().find(|step| step.id.as_str() == "ctl1-contract").unwrap();
             contract.after = vec!["ctl2-enable".into()];
         });
         assert!(found.contains(&"final-last".to_owned()), "{found:?}");
@@ -418,10 +299,7 @@ mod lints {
     #[test]
     fn a_stop_without_a_drain_is_found() {
         let found = broken(|steps| {
-            let stop = steps
-                .iter_mut()
-                .find(|step| step.id.as_str() == "ctl2-stop")
-                .unwrap();
+            let stop = steps.iter_mut().find(|step| step.id.as_str() == "ctl2-stop").unwrap();
             stop.after.clear();
             stop.guard.clear();
         });

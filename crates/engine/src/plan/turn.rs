@@ -25,12 +25,7 @@ pub(super) fn preflight(hop: &Hop<'_>, maker: &mut Maker<'_>) -> StepId {
 
 /// The node whose copy of the database is dumped: the last one, because the first is the likeliest to be written to.
 pub(super) fn dump_host(hop: &Hop<'_>) -> Option<HostName> {
-    hop.seen
-        .hosts
-        .iter()
-        .rev()
-        .find(|host| hop.seen.members.contains(host))
-        .cloned()
+    hop.seen.hosts.iter().rev().find(|host| hop.seen.members.contains(host)).cloned()
 }
 
 /// Copies files of every node.
@@ -45,14 +40,7 @@ pub(super) fn back_up_files(hop: &Hop<'_>, maker: &mut Maker<'_>, after: &[StepI
                 databases: Vec::new(),
             };
             let title = "copy configuration and keys";
-            maker.on(
-                host,
-                "backup-files",
-                title,
-                Does::BackUp { set },
-                Undo::Nothing,
-                after,
-            )
+            maker.on(host, "backup-files", title, Does::BackUp { set }, Undo::Nothing, after)
         })
         .collect()
 }
@@ -91,18 +79,12 @@ pub(super) fn stage(hop: &Hop<'_>, maker: &mut Maker<'_>, after: &[StepId]) -> V
     let mut staged = Vec::new();
     let hosts = hop.seen.hosts.clone();
     for host in &hosts {
-        let does = Does::Fetch {
-            source: hop.source(hop.to.series),
-            packages: hop.wish.packages.clone(),
-        };
+        let does = Does::Fetch { source: hop.source(hop.to.series), packages: hop.wish.packages.clone() };
         let title = format!("download {}", hop.to.series);
         staged.push(maker.on(host, "fetch", title, does, Undo::Nothing, after));
         if !hop.edits.is_empty() {
             let files = BTreeMap::from([(hop.seen.service.config.main.clone(), hop.edits.clone())]);
-            let title = format!(
-                "write the configuration for {} beside the active one",
-                hop.to.series
-            );
+            let title = format!("write the configuration for {} beside the active one", hop.to.series);
             staged.push(maker.on(
                 host,
                 "stage-config",
@@ -158,14 +140,8 @@ pub(super) fn stop(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, after:
         warm_up_verb(hop, host),
         verify_verb(hop, host),
     ]);
-    let id = maker.on(
-        host,
-        "stop",
-        format!("stop {}", units.join(", ")),
-        Does::StopUnits { units },
-        undo,
-        after,
-    );
+    let id =
+        maker.on(host, "stop", format!("stop {}", units.join(", ")), Does::StopUnits { units }, undo, after);
     maker.guarded(vec![Check::OutOfService {
         backend: hop.seen.service.proxy.backend.clone(),
         server: host.to_string(),
@@ -188,17 +164,11 @@ pub(super) fn switch(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, afte
         .packages
         .iter()
         .map(|(name, version)| {
-            format!(
-                "{name} {} -> {version}",
-                before.get(name).map_or("none", String::as_str)
-            )
+            format!("{name} {} -> {version}", before.get(name).map_or("none", String::as_str))
         })
         .collect();
-    let undo = Undo::Steps(vec![Does::Install {
-        source: hop.source(hop.from.series),
-        packages: before,
-        presets,
-    }]);
+    let undo =
+        Undo::Steps(vec![Does::Install { source: hop.source(hop.from.series), packages: before, presets }]);
     let installed = maker.on(host, "install", words.join(", "), does, undo, after);
     if hop.edits.is_empty() {
         return installed;
@@ -231,14 +201,7 @@ pub(super) fn advise(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, afte
                 reading: adviser.reading.clone(),
             };
             let name = adviser.name.replace(' ', "-");
-            maker.on(
-                host,
-                &name,
-                format!("ask {}", adviser.argv.join(" ")),
-                does,
-                Undo::Nothing,
-                after,
-            )
+            maker.on(host, &name, format!("ask {}", adviser.argv.join(" ")), does, Undo::Nothing, after)
         })
         .collect()
 }
@@ -247,14 +210,7 @@ pub(super) fn advise(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, afte
 pub(super) fn start(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepId]) -> StepId {
     let units = hop.seen.installed.units.clone();
     let undo = Undo::Steps(vec![Does::StopUnits { units: units.clone() }]);
-    maker.on(
-        host,
-        "start",
-        format!("start {}", units.join(", ")),
-        Does::StartUnits { units },
-        undo,
-        after,
-    )
+    maker.on(host, "start", format!("start {}", units.join(", ")), Does::StartUnits { units }, undo, after)
 }
 
 /// Warms a started server up, verifies it, and brings it back into service.
@@ -288,36 +244,16 @@ pub(super) fn return_to_service(
         patience_s: hop.seen.service.proxy.patience_s,
         last: false,
     }]);
-    maker.on(
-        host,
-        "enable",
-        "put it back into every load balancer",
-        does,
-        undo,
-        &[verify],
-    )
+    maker.on(host, "enable", "put it back into every load balancer", does, undo, &[verify])
 }
 
 /// A quiet time, and a person's word where it is wanted, before what cannot be taken back.
 pub(super) fn soak(hop: &Hop<'_>, maker: &mut Maker<'_>, after: &[StepId]) -> StepId {
     let (through, calls) = (hop.seen.front(), hop.seen.service.verify.clone());
-    let does = Does::Verify {
-        through: through.clone(),
-        calls: calls.clone(),
-    };
-    let id = maker.add(
-        "soak",
-        "make real calls at the front door",
-        Target::Cloud,
-        does,
-        Undo::Nothing,
-        after,
-    );
-    maker.gated(Gate::Quiet {
-        through,
-        calls,
-        for_s: hop.wish.soak_s,
-    });
+    let does = Does::Verify { through: through.clone(), calls: calls.clone() };
+    let id =
+        maker.add("soak", "make real calls at the front door", Target::Cloud, does, Undo::Nothing, after);
+    maker.gated(Gate::Quiet { through, calls, for_s: hop.wish.soak_s });
     id
 }
 
@@ -341,12 +277,7 @@ pub(super) fn runs_target(hop: &Hop<'_>) -> Check {
     let package = hop.seen.installed.packages.first().cloned().unwrap_or_default();
     let version = hop.wish.packages.get(&package).cloned().unwrap_or_default();
     let units = hop.seen.installed.units.clone();
-    Check::Runs {
-        nodes: hop.seen.hosts.clone(),
-        package,
-        version,
-        units,
-    }
+    Check::Runs { nodes: hop.seen.hosts.clone(), package, version, units }
 }
 
 fn enable_verb(hop: &Hop<'_>, host: &HostName) -> Does {
@@ -359,16 +290,9 @@ fn enable_verb(hop: &Hop<'_>, host: &HostName) -> Does {
 
 pub(super) fn warm_up_verb(hop: &Hop<'_>, host: &HostName) -> Does {
     let warm_up = &hop.seen.service.warm_up;
-    Does::WarmUp {
-        through: hop.seen.backend(host),
-        calls: warm_up.calls.clone(),
-        rounds: warm_up.rounds,
-    }
+    Does::WarmUp { through: hop.seen.backend(host), calls: warm_up.calls.clone(), rounds: warm_up.rounds }
 }
 
 pub(super) fn verify_verb(hop: &Hop<'_>, host: &HostName) -> Does {
-    Does::Verify {
-        through: hop.seen.backend(host),
-        calls: hop.seen.service.verify.clone(),
-    }
+    Does::Verify { through: hop.seen.backend(host), calls: hop.seen.service.verify.clone() }
 }

@@ -50,10 +50,7 @@ pub(super) struct Hop<'a> {
 impl Hop<'_> {
     /// The package source of a release.
     pub(super) fn source(&self, series: Series) -> String {
-        self.scene
-            .cloud
-            .package_source
-            .replace("{release}", &series.to_string())
+        self.scene.cloud.package_source.replace("{release}", &series.to_string())
     }
 
     /// Heads after the expand, when the contract has not run.
@@ -84,35 +81,16 @@ pub fn upgrade(wish: &Wish, scene: &Scene<'_>) -> Result<Planned, Refused> {
     let allowed = hop_allowed(scene, &seen, from, wish.to)?;
     let (from, to) = allowed;
     let heads = database_fits(&seen, from, to)?;
-    if let Some(missing) = seen
-        .installed
-        .packages
-        .iter()
-        .find(|name| !wish.packages.contains_key(*name))
-    {
+    if let Some(missing) = seen.installed.packages.iter().find(|name| !wish.packages.contains_key(*name)) {
         return Err(Refused::guard(
             "package-source",
-            Why::new(format!(
-                "the package source of {} does not offer {missing}",
-                to.series
-            ))
-            .hint("publish the release there, or mend packages.source in ostler.toml"),
+            Why::new(format!("the package source of {} does not offer {missing}", to.series))
+                .hint("publish the release there, or mend packages.source in ostler.toml"),
         ));
     }
     let edits = edits(&seen, from.series, to.series);
-    let hop = Hop {
-        scene: *scene,
-        seen: &seen,
-        from,
-        to,
-        wish,
-        heads,
-        edits,
-    };
-    let mut report = Report {
-        nodes: seen.hosts.clone(),
-        ..Report::default()
-    };
+    let hop = Hop { scene: *scene, seen: &seen, from, to, wish, heads, edits };
+    let mut report = Report { nodes: seen.hosts.clone(), ..Report::default() };
     let strategy = choose(&hop, &mut report)?;
 
     let mut maker = Maker::new(*scene, &seen);
@@ -121,23 +99,16 @@ pub fn upgrade(wish: &Wish, scene: &Scene<'_>) -> Result<Planned, Refused> {
         Strategy::MinimalDowntime => minimal::lay_out(&hop, &mut maker, &mut report),
         Strategy::Offline => offline::lay_out(&hop, &mut maker, &mut report),
     }
-    let checks = preflight(scene.cloud, &seen, &[hop.heads.clone()]);
+    let checks = preflight(scene.cloud, &seen, std::slice::from_ref(&hop.heads));
     report.findings = checks.iter().map(|check| judge(check, scene.seen)).collect();
     if hop.edits.is_empty() {
         report.held_back.push(HeldBack {
             what: "configuration is left as it is".into(),
-            why: format!(
-                "no option that is set needs a change between {} and {}",
-                from.series, to.series
-            ),
+            why: format!("no option that is set needs a change between {} and {}", from.series, to.series),
         });
     }
-    let purpose = Purpose::Upgrade {
-        service: wish.service.clone(),
-        from: from.series,
-        to: to.series,
-        strategy,
-    };
+    let purpose =
+        Purpose::Upgrade { service: wish.service.clone(), from: from.series, to: to.series, strategy };
     let body = PlanBody {
         format: PLAN_FORMAT,
         parent: None,
@@ -172,10 +143,8 @@ fn present_release(seen: &ServiceSeen<'_>) -> Result<Series, Refused> {
         found.entry(*release).or_default().push(host.clone());
     }
     if found.len() > 1 {
-        let mixed: Vec<String> = found
-            .iter()
-            .map(|(release, hosts)| format!("{release} on {}", join(hosts)))
-            .collect();
+        let mixed: Vec<String> =
+            found.iter().map(|(release, hosts)| format!("{release} on {}", join(hosts))).collect();
         return Err(Refused::guard(
             "one-release",
             Why::new(format!("{name} runs {}", mixed.join(", "))).hint(
@@ -196,12 +165,7 @@ fn hop_allowed<'a>(
     to: Series,
 ) -> Result<(&'a ServiceRelease, &'a ServiceRelease), Refused> {
     let name = &seen.service.name;
-    let known: Vec<String> = seen
-        .service
-        .releases
-        .iter()
-        .map(|release| release.series.to_string())
-        .collect();
+    let known: Vec<String> = seen.service.releases.iter().map(|release| release.series.to_string()).collect();
     let target = seen.service.release(to).ok_or_else(|| {
         Refused::usage(
             Why::new(format!("the catalogue knows no release {to} of {name}"))
@@ -209,16 +173,11 @@ fn hop_allowed<'a>(
         )
     })?;
     let present = seen.service.release(from).ok_or_else(|| {
-        Refused::usage(Why::new(format!(
-            "the catalogue knows no release {from} of {name}"
-        )))
+        Refused::usage(Why::new(format!("the catalogue knows no release {from} of {name}")))
     })?;
     if to == from {
         let why = Why::new(format!("{name} is already at {to} on every node"));
-        return Err(Refused {
-            kind: RefusedKind::Nothing,
-            why,
-        });
+        return Err(Refused { kind: RefusedKind::Nothing, why });
     }
     if to < from {
         return Err(Refused::guard(
@@ -229,10 +188,7 @@ fn hop_allowed<'a>(
     }
     if !scene.catalogue.next_releases(from).contains(&to) {
         let path = scene.catalogue.path(from, to).unwrap_or_default();
-        let path: Vec<String> = std::iter::once(from)
-            .chain(path)
-            .map(|series| series.to_string())
-            .collect();
+        let path: Vec<String> = std::iter::once(from).chain(path).map(|series| series.to_string()).collect();
         let first = path.get(1).cloned().unwrap_or_default();
         return Err(Refused::guard(
             "legal-hop",
@@ -255,27 +211,16 @@ fn database_fits(
     let Some(heads) = &seen.heads else {
         return Err(Refused::guard(
             "schema-heads",
-            Why::new(format!(
-                "the schema heads of database {database} could not be read on any node"
-            ))
-            .hint("`ostler cloud scan` says why"),
+            Why::new(format!("the schema heads of database {database} could not be read on any node"))
+                .hint("`ostler cloud scan` says why"),
         ));
     };
     let expanded = sorted([to.expand.clone(), from.contract.clone()]);
     if from.any_heads().contains(heads) || *heads == expanded {
         return Ok(heads.clone());
     }
-    let found = if heads.is_empty() {
-        "none".to_owned()
-    } else {
-        heads.join(" + ")
-    };
-    let owner = seen
-        .service
-        .releases
-        .iter()
-        .rev()
-        .find(|release| release.any_heads().contains(heads));
+    let found = if heads.is_empty() { "none".to_owned() } else { heads.join(" + ") };
+    let owner = seen.service.releases.iter().rev().find(|release| release.any_heads().contains(heads));
     let why = match owner {
         Some(release) if release.series > from.series => Why::new(format!(
             "the schema of {database} ({found}) is that of {}, newer than the code ({})",
@@ -299,29 +244,16 @@ fn database_fits(
 
 /// Changes of every release on the way, not only of the last: a mark may exist only in between.
 fn edits(seen: &ServiceSeen<'_>, from: Series, to: Series) -> Vec<ConfigEdit> {
-    let way = seen
-        .service
-        .releases
-        .iter()
-        .filter(|release| release.series > from && release.series <= to);
+    let way = seen.service.releases.iter().filter(|release| release.series > from && release.series <= to);
     way.flat_map(|release| release.config.iter().cloned()).collect()
 }
 
 fn cautions(hop: &Hop<'_>) -> Vec<String> {
     let (from, to) = (hop.from.series, hop.to.series);
-    let way = hop
-        .seen
-        .service
-        .releases
-        .iter()
-        .filter(|release| release.series > from && release.series <= to);
+    let way =
+        hop.seen.service.releases.iter().filter(|release| release.series > from && release.series <= to);
     let mut cautions: Vec<String> = way
-        .flat_map(|release| {
-            release
-                .cautions
-                .iter()
-                .map(move |text| format!("{}: {text}", release.series))
-        })
+        .flat_map(|release| release.cautions.iter().map(move |text| format!("{}: {text}", release.series)))
         .collect();
     let main = &hop.seen.service.config.main;
     let files: Vec<_> = hop
@@ -346,10 +278,7 @@ fn cautions(hop: &Hop<'_>) -> Vec<String> {
 fn choose(hop: &Hop<'_>, report: &mut Report) -> Result<Strategy, Refused> {
     let (wish, seen) = (hop.wish, hop.seen);
     let zero = if hop.to.expand_is_destructive {
-        Err(format!(
-            "the expand of {} breaks servers of {}",
-            hop.to.series, hop.from.series
-        ))
+        Err(format!("the expand of {} breaks servers of {}", hop.to.series, hop.from.series))
     } else if seen.hosts.len() < 2 {
         Err("only one node has the service, so none can serve while it changes".to_owned())
     } else if seen.proxies.is_empty() {
@@ -408,10 +337,7 @@ fn choose(hop: &Hop<'_>, report: &mut Report) -> Result<Strategy, Refused> {
                 return Ok(strategy);
             }
             Err(because) => {
-                report.held_back.push(HeldBack {
-                    what: format!("{strategy} was not chosen"),
-                    why: because,
-                });
+                report.held_back.push(HeldBack { what: format!("{strategy} was not chosen"), why: because });
             }
         }
     }

@@ -44,10 +44,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
             } else {
                 report.held_back.push(HeldBack {
                     what: "no expand".into(),
-                    why: format!(
-                        "the schema already has what {} needs (read by SQL)",
-                        hop.to.series
-                    ),
+                    why: format!("the schema already has what {} needs (read by SQL)", hop.to.series),
                 });
             }
         }
@@ -55,11 +52,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
         done = vec![turn::return_to_service(hop, maker, host, &[started])];
     }
 
-    maker.wave(if hop.needs_contract() {
-        "Soak and contract"
-    } else {
-        "Soak"
-    });
+    maker.wave(if hop.needs_contract() { "Soak and contract" } else { "Soak" });
     done = vec![turn::soak(hop, maker, &done)];
     if hop.needs_contract() {
         if let Some(host) = hop.seen.hosts.first() {
@@ -71,16 +64,12 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
                 before: hop.expanded(),
                 after: hop.to.heads(),
             };
-            let undo = Undo::Impossible {
-                because: schema.contract_is_final.clone(),
-            };
+            let undo = Undo::Impossible { because: schema.contract_is_final.clone() };
             let title = format!("remove from the schema what only {} needed", hop.from.series);
             done = vec![maker.on(host, "contract", title, does, undo, &done)];
             maker.guarded(vec![
                 turn::runs_target(hop),
-                Check::Reachable {
-                    nodes: hop.seen.hosts.clone(),
-                },
+                Check::Reachable { nodes: hop.seen.hosts.clone() },
                 Check::HeadsAre {
                     database: hop.seen.service.database.name.clone(),
                     nodes: hop.seen.members.clone(),

@@ -50,12 +50,7 @@ pub fn run_id(now: Timestamp, dice: &dyn Dice) -> RunId {
             letter
         })
         .collect();
-    let stamp: String = now
-        .to_string()
-        .chars()
-        .filter(char::is_ascii_digit)
-        .take(14)
-        .collect();
+    let stamp: String = now.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
     let (day, time) = stamp.split_at(stamp.len().min(8));
     RunId::new(format!("{day}-{time}-{tail}"))
 }
@@ -71,19 +66,8 @@ pub async fn open(
     store.keep_plan(plan).await?;
     let now = clock.now();
     let run = run_id(now, dice);
-    let event = Event::Opened {
-        plan: plan.id.clone(),
-        who,
-    };
-    store
-        .append(&[Entry {
-            run: run.clone(),
-            seq: 0,
-            at: now,
-            term: 0,
-            event,
-        }])
-        .await?;
+    let event = Event::Opened { plan: plan.id.clone(), who };
+    store.append(&[Entry { run: run.clone(), seq: 0, at: now, term: 0, event }]).await?;
     Ok(run)
 }
 
@@ -94,10 +78,7 @@ pub async fn load(store: &dyn Store, run: &RunId) -> Result<Run, ControlError> {
         Some(Event::Opened { plan, .. }) => plan.clone(),
         _ => return Err(ControlError::NoSuchRun { run: run.clone() }),
     };
-    let body = store.plan(&plan).await?.ok_or_else(|| ControlError::NoPlan {
-        run: run.clone(),
-        plan,
-    })?;
+    let body = store.plan(&plan).await?.ok_or_else(|| ControlError::NoPlan { run: run.clone(), plan })?;
     Ok(Run::replay(Arc::new(body), &entries)?)
 }
 
@@ -109,16 +90,7 @@ pub async fn approve(
     hash: &PlanId,
     who: Actor,
 ) -> Result<Run, ControlError> {
-    command(
-        store,
-        clock,
-        run,
-        Event::Approved {
-            hash: hash.clone(),
-            who,
-        },
-    )
-    .await
+    command(store, clock, run, Event::Approved { hash: hash.clone(), who }).await
 }
 
 /// Says one word to a run and returns the run as it is then.
@@ -131,13 +103,8 @@ pub async fn command(
     let mut state = load(store, run).await?;
     for _ in 0..COLLISIONS_MAX {
         // Term 0 marks a word that no driver wrote; a driver folds it and goes on.
-        let entry = Entry {
-            run: run.clone(),
-            seq: state.seq,
-            at: clock.now(),
-            term: 0,
-            event: event.clone(),
-        };
+        let entry =
+            Entry { run: run.clone(), seq: state.seq, at: clock.now(), term: 0, event: event.clone() };
         let after = fold(state, &entry)?;
         match store.append(std::slice::from_ref(&entry)).await {
             Ok(()) => return Ok(after),

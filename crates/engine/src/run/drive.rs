@@ -81,19 +81,9 @@ impl From<Impossible> for DriveError {
 }
 
 enum Happened {
-    Guarded {
-        at: usize,
-        result: Result<(), Why>,
-    },
-    Settled {
-        step: StepId,
-        attempt: u16,
-        outcome: Outcome,
-    },
-    Watched {
-        step: StepId,
-        result: Result<u32, Why>,
-    },
+    Guarded { at: usize, result: Result<(), Why> },
+    Settled { step: StepId, attempt: u16, outcome: Outcome },
+    Watched { step: StepId, result: Result<u32, Why> },
     Listen,
     Renew,
 }
@@ -125,9 +115,7 @@ pub async fn drive(
         busy: BTreeSet::new(),
     };
     driver.under_way.push(driver.timer(LISTEN_MS, Happened::Listen));
-    driver
-        .under_way
-        .push(driver.timer(LEASE_RENEW_S.unsigned_abs() * 1000, Happened::Renew));
+    driver.under_way.push(driver.timer(LEASE_RENEW_S.unsigned_abs() * 1000, Happened::Renew));
     loop {
         if let Some(ended) = driver.offer().await? {
             return Ok(ended);
@@ -141,9 +129,7 @@ pub async fn drive(
 
 impl<'a> Driver<'a> {
     fn run(&self) -> Result<&Run, DriveError> {
-        self.run.as_ref().ok_or_else(|| DriveError::LeaseLost {
-            what: "the run's state was given up".into(),
-        })
+        self.run.as_ref().ok_or_else(|| DriveError::LeaseLost { what: "the run's state was given up".into() })
     }
 
     fn timer(&self, ms: u64, happened: Happened) -> BoxFuture<'a, Happened> {
@@ -166,10 +152,7 @@ impl<'a> Driver<'a> {
                 match offered {
                     Move::Approve => return Ok(Some(Ended::Unapproved)),
                     Move::Close(verdict) => {
-                        self.append(Event::Closed {
-                            verdict: verdict.clone(),
-                        })
-                        .await?;
+                        self.append(Event::Closed { verdict: verdict.clone() }).await?;
                         return Ok(Some(Ended::Closed(verdict)));
                     }
                     Move::Pause(why) => {
@@ -198,10 +181,9 @@ impl<'a> Driver<'a> {
             }
             return Ok(match (&run.state, question) {
                 (RunState::Closed(verdict), _) => Some(Ended::Closed(verdict.clone())),
-                (RunState::Paused { who, why }, _) => Some(Ended::Paused {
-                    who: who.clone(),
-                    why: why.clone(),
-                }),
+                (RunState::Paused { who, why }, _) => {
+                    Some(Ended::Paused { who: who.clone(), why: why.clone() })
+                }
                 (_, Some(step)) => {
                     let question = match &run.step(run.place(&step)?).gate {
                         Some(Gate::Operator { question }) => question.clone(),
@@ -215,31 +197,17 @@ impl<'a> Driver<'a> {
     }
 
     fn wake(&self, now: Timestamp, until: Timestamp) {
-        let ms = until
-            .duration_since(now)
-            .as_millis()
-            .clamp(1, i128::from(LISTEN_MS));
+        let ms = until.duration_since(now).as_millis().clamp(1, i128::from(LISTEN_MS));
         // A step that becomes due within the listening interval must not wait for its end.
         if ms < i128::from(LISTEN_MS) {
-            self.under_way.push(self.timer(
-                ms as u64,
-                Happened::Guarded {
-                    at: usize::MAX,
-                    result: Ok(()),
-                },
-            ));
+            self.under_way.push(self.timer(ms as u64, Happened::Guarded { at: usize::MAX, result: Ok(()) }));
         }
     }
 
     fn watch(&mut self, step: &StepId) -> Result<(), DriveError> {
         let run = self.run()?;
         let at = run.place(step)?;
-        let Some(Gate::Quiet {
-            through,
-            calls,
-            for_s,
-        }) = run.step(at).gate.clone()
-        else {
+        let Some(Gate::Quiet { through, calls, for_s }) = run.step(at).gate.clone() else {
             return Ok(());
         };
         if self.busy.insert(at) {
@@ -254,9 +222,7 @@ impl<'a> Driver<'a> {
 
     fn guard(&mut self, step: &StepId, now: Timestamp) -> Result<(), DriveError> {
         if now >= self.lease.until {
-            return Err(DriveError::LeaseLost {
-                what: format!("it ended at {}", self.lease.until),
-            });
+            return Err(DriveError::LeaseLost { what: format!("it ended at {}", self.lease.until) });
         }
         let run = self.run()?;
         let at = run.place(step)?;
@@ -279,11 +245,7 @@ impl<'a> Driver<'a> {
             let seams = self.seams;
             self.under_way.push(Box::pin(async move {
                 let outcome = routed::settle(seams, &job).await;
-                Happened::Settled {
-                    step: job.step,
-                    attempt: job.attempt,
-                    outcome,
-                }
+                Happened::Settled { step: job.step, attempt: job.attempt, outcome }
             }));
         }
         Ok(())
@@ -306,15 +268,10 @@ impl<'a> Driver<'a> {
                     return self.append(Event::Postponed { step, until, why }).await;
                 }
                 if self.seams.clock.now() >= self.lease.until {
-                    return Err(DriveError::LeaseLost {
-                        what: format!("it ended at {}", self.lease.until),
-                    });
+                    return Err(DriveError::LeaseLost { what: format!("it ended at {}", self.lease.until) });
                 }
                 let attempt = run.steps[at].attempt + 1;
-                let intent = Event::Intended {
-                    step: step.clone(),
-                    attempt,
-                };
+                let intent = Event::Intended { step: step.clone(), attempt };
                 self.append(intent).await?;
                 let run = self.run()?;
                 if !run.doing.contains(&at) {
@@ -325,31 +282,18 @@ impl<'a> Driver<'a> {
                 let (seams, job) = (self.seams, job(run, at));
                 self.under_way.push(Box::pin(async move {
                     let outcome = routed::carry_out(seams, &job).await;
-                    Happened::Settled {
-                        step: job.step,
-                        attempt: job.attempt,
-                        outcome,
-                    }
+                    Happened::Settled { step: job.step, attempt: job.attempt, outcome }
                 }));
                 Ok(())
             }
-            Happened::Settled {
-                step,
-                attempt,
-                outcome,
-            } => {
+            Happened::Settled { step, attempt, outcome } => {
                 let at = self.run()?.place(&step)?;
                 self.busy.remove(&at);
                 if !self.run()?.doing.contains(&at) {
                     // A person vouched for the step while it was being settled.
                     return Ok(());
                 }
-                self.append(Event::Proved {
-                    step,
-                    attempt,
-                    outcome,
-                })
-                .await
+                self.append(Event::Proved { step, attempt, outcome }).await
             }
             Happened::Watched { step, result } => {
                 let at = self.run()?.place(&step)?;
@@ -370,17 +314,14 @@ impl<'a> Driver<'a> {
                 self.hear().await
             }
             Happened::Renew => {
-                self.under_way
-                    .push(self.timer(LEASE_RENEW_S.unsigned_abs() * 1000, Happened::Renew));
+                self.under_way.push(self.timer(LEASE_RENEW_S.unsigned_abs() * 1000, Happened::Renew));
                 let until = later(self.seams.clock.now(), LEASE_S * 1000);
                 match self.seams.store.renew_lease(&self.lease, until).await {
                     Ok(true) => {
                         self.lease.until = until;
                         Ok(())
                     }
-                    Ok(false) => Err(DriveError::LeaseLost {
-                        what: "another ostler holds it now".into(),
-                    }),
+                    Ok(false) => Err(DriveError::LeaseLost { what: "another ostler holds it now".into() }),
                     // The lease still has time left; the next renewal may succeed.
                     Err(StoreError::Unavailable { .. }) => Ok(()),
                     Err(error) => Err(error.into()),

@@ -201,25 +201,14 @@ impl Run {
     /// A run from the entry that opens it.
     pub fn open(plan: Arc<Plan>, first: &Entry) -> Result<Run, Impossible> {
         let Event::Opened { plan: named, who } = &first.event else {
-            return Err(Impossible::NotOpened {
-                run: first.run.clone(),
-                plan: plan.id.clone(),
-            });
+            return Err(Impossible::NotOpened { run: first.run.clone(), plan: plan.id.clone() });
         };
         if *named != plan.id || first.seq != 0 {
-            return Err(Impossible::NotOpened {
-                run: first.run.clone(),
-                plan: plan.id.clone(),
-            });
+            return Err(Impossible::NotOpened { run: first.run.clone(), plan: plan.id.clone() });
         }
         let shape = Shape::of(&plan)?;
         let steps: Vec<StepState> = plan.body.steps.iter().map(StepState::new).collect();
-        let ready = steps
-            .iter()
-            .enumerate()
-            .filter(|(_, step)| step.unmet == 0)
-            .map(|(at, _)| at)
-            .collect();
+        let ready = steps.iter().enumerate().filter(|(_, step)| step.unmet == 0).map(|(at, _)| at).collect();
         Ok(Run {
             id: first.run.clone(),
             seq: 1,
@@ -241,20 +230,14 @@ impl Run {
     /// A run from all its entries.
     pub fn replay(plan: Arc<Plan>, entries: &[Entry]) -> Result<Run, Impossible> {
         let Some((first, rest)) = entries.split_first() else {
-            return Err(Impossible::Malformed {
-                what: "an empty journal".into(),
-            });
+            return Err(Impossible::Malformed { what: "an empty journal".into() });
         };
         rest.iter().try_fold(Run::open(plan, first)?, fold)
     }
 
     /// The place of a step.
     pub fn place(&self, step: &StepId) -> Result<usize, Impossible> {
-        self.shape
-            .index
-            .get(step)
-            .copied()
-            .ok_or_else(|| Impossible::NoSuchStep { step: step.clone() })
+        self.shape.index.get(step).copied().ok_or_else(|| Impossible::NoSuchStep { step: step.clone() })
     }
 
     /// A step of the plan by its place.
@@ -270,17 +253,11 @@ impl Run {
     /// Whether the budgets let this step begin now, besides `also` that are about to begin.
     pub fn affords(&self, at: usize, also: &[usize]) -> Result<(), Impossible> {
         for budget in &self.shape.draws[at] {
-            let planned = also
-                .iter()
-                .filter(|other| self.shape.draws[**other].contains(budget))
-                .count();
+            let planned = also.iter().filter(|other| self.shape.draws[**other].contains(budget)).count();
             let width = self.shape.widths[*budget];
             if u64::from(self.in_use[*budget]) + planned as u64 >= u64::from(width) {
                 let budget = self.plan.body.budgets[*budget].name.to_string();
-                return Err(Impossible::OverBudget {
-                    step: self.step(at).id.clone(),
-                    budget,
-                });
+                return Err(Impossible::OverBudget { step: self.step(at).id.clone(), budget });
             }
         }
         Ok(())
@@ -322,11 +299,7 @@ impl StepState {
     fn new(step: &Step) -> StepState {
         let unmet = step.after.len();
         StepState {
-            status: if unmet == 0 {
-                Status::Ready
-            } else {
-                Status::Waiting
-            },
+            status: if unmet == 0 { Status::Ready } else { Status::Waiting },
             attempt: 0,
             spent: 0,
             unmet,
@@ -348,9 +321,7 @@ impl Shape {
         let mut index = HashMap::with_capacity(steps.len());
         for (at, step) in steps.iter().enumerate() {
             if index.insert(step.id.clone(), at).is_some() {
-                return Err(Impossible::Malformed {
-                    what: format!("two steps are called {}", step.id),
-                });
+                return Err(Impossible::Malformed { what: format!("two steps are called {}", step.id) });
             }
         }
         let mut followers = vec![Vec::new(); steps.len()];
@@ -364,25 +335,18 @@ impl Shape {
             }
             let mut budgets = Vec::with_capacity(step.draws.len());
             for name in &step.draws {
-                let place = plan
-                    .body
-                    .budgets
-                    .iter()
-                    .position(|budget| budget.name == *name)
-                    .ok_or_else(|| Impossible::Malformed {
-                        what: format!("step {} draws on {name}, which does not exist", step.id),
+                let place =
+                    plan.body.budgets.iter().position(|budget| budget.name == *name).ok_or_else(|| {
+                        Impossible::Malformed {
+                            what: format!("step {} draws on {name}, which does not exist", step.id),
+                        }
                     })?;
                 budgets.push(place);
             }
             draws.push(budgets);
         }
         let widths = plan.body.budgets.iter().map(|budget| budget.width).collect();
-        Ok(Shape {
-            index,
-            followers,
-            draws,
-            widths,
-        })
+        Ok(Shape { index, followers, draws, widths })
     }
 }
 
@@ -402,11 +366,7 @@ impl RunState {
 /// keeps its own copy if it wants to go on.
 pub fn fold(mut run: Run, entry: &Entry) -> Result<Run, Impossible> {
     if entry.run != run.id || entry.seq != run.seq {
-        return Err(Impossible::OutOfPlace {
-            run: run.id,
-            expected: run.seq,
-            found: entry.seq,
-        });
+        return Err(Impossible::OutOfPlace { run: run.id, expected: run.seq, found: entry.seq });
     }
     let at = entry.at;
     match &entry.event {
@@ -416,10 +376,7 @@ pub fn fold(mut run: Run, entry: &Entry) -> Result<Run, Impossible> {
                 return Err(run.refuses("approved"));
             }
             if *hash != run.plan.id {
-                return Err(Impossible::OtherPlan {
-                    named: hash.clone(),
-                    plan: run.plan.id.clone(),
-                });
+                return Err(Impossible::OtherPlan { named: hash.clone(), plan: run.plan.id.clone() });
             }
             run.state = RunState::Running;
         }
@@ -438,22 +395,15 @@ pub fn fold(mut run: Run, entry: &Entry) -> Result<Run, Impossible> {
                 return Err(run.refuses("intended"));
             }
             let place = run.place(step)?;
-            let gated = run
-                .step(place)
-                .gate
-                .as_ref()
-                .is_some_and(|gate| !matches!(gate, Gate::Window { .. }));
+            let gated =
+                run.step(place).gate.as_ref().is_some_and(|gate| !matches!(gate, Gate::Window { .. }));
             let state = &run.steps[place];
             if state.status != Status::Ready || (gated && !state.passed) {
                 return Err(wrong_step(step, "intended", state.status));
             }
             if *attempt != state.attempt + 1 {
                 let expected = state.attempt + 1;
-                return Err(Impossible::WrongAttempt {
-                    step: step.clone(),
-                    expected,
-                    found: *attempt,
-                });
+                return Err(Impossible::WrongAttempt { step: step.clone(), expected, found: *attempt });
             }
             run.affords(place, &[])?;
             let shape = Arc::clone(&run.shape);
@@ -469,11 +419,7 @@ pub fn fold(mut run: Run, entry: &Entry) -> Result<Run, Impossible> {
             state.not_before = None;
             state.began = Some(at);
         }
-        Event::Proved {
-            step,
-            attempt,
-            outcome,
-        } => {
+        Event::Proved { step, attempt, outcome } => {
             if matches!(run.state, RunState::Opened | RunState::Closed(_)) {
                 return Err(run.refuses("proved"));
             }
@@ -484,11 +430,7 @@ pub fn fold(mut run: Run, entry: &Entry) -> Result<Run, Impossible> {
             }
             if *attempt != state.attempt {
                 let expected = state.attempt;
-                return Err(Impossible::WrongAttempt {
-                    step: step.clone(),
-                    expected,
-                    found: *attempt,
-                });
+                return Err(Impossible::WrongAttempt { step: step.clone(), expected, found: *attempt });
             }
             run.prove(place, outcome, at);
         }
@@ -506,10 +448,7 @@ pub fn fold(mut run: Run, entry: &Entry) -> Result<Run, Impossible> {
             if run.state != RunState::Running {
                 return Err(run.refuses("paused"));
             }
-            run.state = RunState::Paused {
-                who: who.clone(),
-                why: why.clone(),
-            };
+            run.state = RunState::Paused { who: who.clone(), why: why.clone() };
         }
         Event::Resumed { .. } => {
             if !matches!(run.state, RunState::Running | RunState::Paused { .. }) {
@@ -557,10 +496,7 @@ pub fn fold(mut run: Run, entry: &Entry) -> Result<Run, Impossible> {
 
 impl Run {
     fn refuses(&self, event: &'static str) -> Impossible {
-        Impossible::WrongState {
-            event,
-            state: self.state.word(),
-        }
+        Impossible::WrongState { event, state: self.state.word() }
     }
 
     fn prove(&mut self, place: usize, outcome: &Outcome, at: Timestamp) {
@@ -613,15 +549,10 @@ impl Run {
 }
 
 fn wrong_step(step: &StepId, event: &'static str, status: Status) -> Impossible {
-    Impossible::WrongStep {
-        step: step.clone(),
-        event,
-        status,
-    }
+    Impossible::WrongStep { step: step.clone(), event, status }
 }
 
 /// A time some milliseconds later; the far end of time if there is none.
 pub(crate) fn later(at: Timestamp, ms: i64) -> Timestamp {
-    at.checked_add(jiff::SignedDuration::from_millis(ms))
-        .unwrap_or(Timestamp::MAX)
+    at.checked_add(jiff::SignedDuration::from_millis(ms)).unwrap_or(Timestamp::MAX)
 }

@@ -37,10 +37,7 @@ pub async fn take(
         None => 0,
         Some(held) if held.until <= now || held.owner == owner || gone(&held.owner) => held.term,
         Some(held) => {
-            return Err(LeaseError::Held {
-                owner: held.owner,
-                until: held.until,
-            });
+            return Err(LeaseError::Held { owner: held.owner, until: held.until });
         }
     };
     let until = later(now, LEASE_S * 1000);
@@ -48,10 +45,7 @@ pub async fn take(
     if lease.owner == owner && lease.term == term + 1 {
         Ok(lease)
     } else {
-        Err(LeaseError::Held {
-            owner: lease.owner,
-            until: lease.until,
-        })
+        Err(LeaseError::Held { owner: lease.owner, until: lease.until })
     }
 }
 

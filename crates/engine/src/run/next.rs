@@ -113,24 +113,14 @@ pub fn next(run: &Run, now: Timestamp) -> Vec<Move> {
 fn must_pause(run: &Run) -> Option<Why> {
     if let Some(place) = run.failed.first() {
         let (step, state) = (run.step(*place), &run.steps[*place]);
-        let cause = state
-            .why
-            .as_ref()
-            .map_or("it gave no reason", |why| why.what.as_str());
+        let cause = state.why.as_ref().map_or("it gave no reason", |why| why.what.as_str());
         let mut why = Why::new(format!("step {} failed: {cause}", step.id));
         why.hint = state.why.as_ref().and_then(|why| why.hint.clone());
         return Some(why);
     }
-    let place = *run
-        .doing
-        .iter()
-        .chain(&run.ready)
-        .find(|place| run.needs_a_person(**place))?;
+    let place = *run.doing.iter().chain(&run.ready).find(|place| run.needs_a_person(**place))?;
     let (step, state) = (run.step(place), &run.steps[place]);
-    let cause = state
-        .why
-        .as_ref()
-        .map_or("it gave no reason", |why| why.what.as_str());
+    let cause = state.why.as_ref().map_or("it gave no reason", |why| why.what.as_str());
     let mut why = if run.doing.contains(&place) {
         Why::new(format!("nobody can say what came of step {}: {cause}", step.id))
     } else {

@@ -40,11 +40,9 @@ pub(super) async fn settle(seams: &Seams, job: &Job) -> Outcome {
 async fn look(seams: &Seams, job: &Job) -> Option<Outcome> {
     match &job.does {
         Does::Check { checks } => Some(judged(seams, checks).await),
-        Does::WarmUp {
-            through,
-            calls,
-            rounds,
-        } => Some(warm_up(seams, through, calls, *rounds, u64::from(job.limit_s) * 1000).await),
+        Does::WarmUp { through, calls, rounds } => {
+            Some(warm_up(seams, through, calls, *rounds, u64::from(job.limit_s) * 1000).await)
+        }
         Does::Verify { through, calls } => Some(match seams.cloud.call(through, calls).await {
             Ok(called) => Outcome::Done {
                 facts: Facts::from([
@@ -65,13 +63,7 @@ pub(super) async fn findings(seams: &Seams, checks: &[Check]) -> (Vec<Finding>, 
     let hosts: Vec<_> = hosts.into_iter().collect();
     let facts: Vec<_> = facts.into_iter().collect();
     let seen = seams.nodes.survey(&hosts, &facts).await;
-    (
-        checks
-            .iter()
-            .map(|question| check::judge(question, &seen))
-            .collect(),
-        seen,
-    )
+    (checks.iter().map(|question| check::judge(question, &seen)).collect(), seen)
 }
 
 async fn judged(seams: &Seams, checks: &[Check]) -> Outcome {
@@ -83,9 +75,7 @@ async fn judged(seams: &Seams, checks: &[Check]) -> Outcome {
                 .iter()
                 .filter(|finding| finding.severity != Severity::Ok)
                 .map(|finding| (finding.check.clone(), finding.summary.clone()));
-            Outcome::Done {
-                facts: facts.collect(),
-            }
+            Outcome::Done { facts: facts.collect() }
         }
     }
 }
@@ -100,10 +90,7 @@ pub(super) async fn guard(seams: &Seams, checks: &[Check]) -> Result<(), Why> {
 }
 
 fn worst(found: &[Finding]) -> Option<Why> {
-    let errors: Vec<&Finding> = found
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .collect();
+    let errors: Vec<&Finding> = found.iter().filter(|finding| finding.severity == Severity::Error).collect();
     let first = errors.first()?;
     let what: Vec<String> = errors
         .iter()

@@ -34,18 +34,14 @@ pub(super) fn undo(past: &Past<'_>, maker: &mut Maker<'_>) -> Vec<StepId> {
             let chain = chains.entry(key.clone()).or_insert_with(|| first.clone());
             let name = match (&host, undo.len()) {
                 (Some(host), _) => {
-                    let plain = step
-                        .id
-                        .as_str()
-                        .trim_start_matches(host.as_str())
-                        .trim_start_matches('-');
+                    let plain = step.id.as_str().trim_start_matches(host.as_str()).trim_start_matches('-');
                     format!("undo-{plain}-{number}")
                 }
                 (None, _) => format!("undo-{}-{number}", step.id),
             };
             let does = past.of_run(does);
             let title = words(&does);
-            let guard = guards(past, &does);
+            let guard = guards(past, &does, host.as_ref());
             let id = maker.add(&name, title, step.on.clone(), does, Undo::Nothing, chain);
             maker.guarded(guard);
             chains.insert(key.clone(), vec![id]);
@@ -96,9 +92,7 @@ pub(super) fn isolated_schema(past: &Past<'_>, maker: &mut Maker<'_>) -> Vec<Ste
 
     let done = take_back_others(past, maker, &others, back);
     maker.wave(format!("Bring the database of {aside} back into the cluster"));
-    let rejoin = Does::RejoinDatabase {
-        members: past.seen.members.clone(),
-    };
+    let rejoin = Does::RejoinDatabase { members: past.seen.members.clone() };
     vec![maker.on(&aside, "rejoin", "let it catch up", rejoin, Undo::Nothing, &done)]
 }
 
@@ -128,12 +122,7 @@ pub(super) fn isolated_cluster(past: &Past<'_>, maker: &mut Maker<'_>) -> Vec<St
             ));
         }
     }
-    for member in past
-        .seen
-        .members
-        .iter()
-        .filter(|member| **member != aside && !others.contains(member))
-    {
+    for member in past.seen.members.iter().filter(|member| **member != aside && !others.contains(member)) {
         let title = "stop the database that has the new data";
         stopped.push(maker.on(
             member,
@@ -145,22 +134,14 @@ pub(super) fn isolated_cluster(past: &Past<'_>, maker: &mut Maker<'_>) -> Vec<St
         ));
     }
     let title = "start the database alone, with the data it has";
-    let bootstrapped = maker.on(
-        &aside,
-        "bootstrap",
-        title,
-        Does::BootstrapDatabase {},
-        Undo::Nothing,
-        &stopped,
-    );
+    let bootstrapped =
+        maker.on(&aside, "bootstrap", title, Does::BootstrapDatabase {}, Undo::Nothing, &stopped);
     let mut done = serve(past, maker, &aside, &[bootstrapped]);
 
     for member in past.seen.members.iter().filter(|member| **member != aside) {
         maker.wave(format!("Give {member} the old data"));
         let members = past.seen.members.clone();
-        let wipe = Does::WipeDatabase {
-            members: members.clone(),
-        };
+        let wipe = Does::WipeDatabase { members: members.clone() };
         let wiped = maker.on(member, "wipe", "forget the new data", wipe, Undo::Nothing, &done);
         let rejoin = Does::RejoinDatabase { members };
         let title = "take all data from the cluster";
@@ -199,21 +180,12 @@ pub(super) fn restore_schema(past: &Past<'_>, maker: &mut Maker<'_>) -> Vec<Step
     for host in &past.seen.hosts {
         let units = past.seen.installed.units.clone();
         let title = format!("start {}", units.join(", "));
-        let started = maker.on(
-            host,
-            "start",
-            title,
-            Does::StartUnits { units },
-            Undo::Nothing,
-            &switched,
-        );
+        let started = maker.on(host, "start", title, Does::StartUnits { units }, Undo::Nothing, &switched);
         done.extend(serve(past, maker, host, &[started]));
     }
-    if let Some(aside) = &past.aside {
+    if let Some(aside) = &past.absent {
         maker.wave(format!("Bring the database of {aside} back into the cluster"));
-        let rejoin = Does::RejoinDatabase {
-            members: past.seen.members.clone(),
-        };
+        let rejoin = Does::RejoinDatabase { members: past.seen.members.clone() };
         done = vec![maker.on(aside, "rejoin", "let it catch up", rejoin, Undo::Nothing, &done)];
     }
     done
@@ -221,26 +193,12 @@ pub(super) fn restore_schema(past: &Past<'_>, maker: &mut Maker<'_>) -> Vec<Step
 
 fn reachable(past: &Past<'_>, maker: &mut Maker<'_>) -> StepId {
     maker.wave("Preflight");
-    let checks = vec![Check::Reachable {
-        nodes: past.seen.hosts.clone(),
-    }];
-    maker.add(
-        "preflight",
-        "every node answers",
-        Target::Cloud,
-        Does::Check { checks },
-        Undo::Nothing,
-        &[],
-    )
+    let checks = vec![Check::Reachable { nodes: past.seen.hosts.clone() }];
+    maker.add("preflight", "every node answers", Target::Cloud, Does::Check { checks }, Undo::Nothing, &[])
 }
 
 fn others(past: &Past<'_>, aside: &HostName) -> Vec<HostName> {
-    past.seen
-        .hosts
-        .iter()
-        .filter(|host| *host != aside)
-        .cloned()
-        .collect()
+    past.seen.hosts.iter().filter(|host| *host != aside).cloned().collect()
 }
 
 /// The node that was set aside has the old code and its server runs; where the run had already begun to change
@@ -257,14 +215,7 @@ fn aside_ready(past: &Past<'_>, maker: &mut Maker<'_>, aside: &HostName, after: 
         ready = switch_back(past, maker, aside, &[stopped]);
     }
     let title = format!("{} runs the old release", units.join(", "));
-    vec![maker.on(
-        aside,
-        "start",
-        title,
-        Does::StartUnits { units },
-        Undo::Nothing,
-        &ready,
-    )]
+    vec![maker.on(aside, "start", title, Does::StartUnits { units }, Undo::Nothing, &ready)]
 }
 
 fn take_back_others(
@@ -279,14 +230,7 @@ fn take_back_others(
         let switched = switch_back(past, maker, host, &done);
         let units = past.seen.installed.units.clone();
         let title = format!("start {}", units.join(", "));
-        let started = maker.on(
-            host,
-            "start",
-            title,
-            Does::StartUnits { units },
-            Undo::Nothing,
-            &switched,
-        );
+        let started = maker.on(host, "start", title, Does::StartUnits { units }, Undo::Nothing, &switched);
         done = serve(past, maker, host, &[started]);
     }
     done
@@ -296,14 +240,7 @@ fn switch_back(past: &Past<'_>, maker: &mut Maker<'_>, host: &HostName, after: &
     let mut last = after.to_vec();
     for (number, does) in past.switch_back(host).into_iter().enumerate() {
         let title = words(&does);
-        last = vec![maker.on(
-            host,
-            &format!("switch-back-{number}"),
-            title,
-            does,
-            Undo::Nothing,
-            &last,
-        )];
+        last = vec![maker.on(host, &format!("switch-back-{number}"), title, does, Undo::Nothing, &last)];
     }
     last
 }
@@ -317,27 +254,13 @@ fn drain(past: &Past<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepI
         patience_s: proxy.patience_s,
         last: true,
     };
-    maker.on(
-        host,
-        "drain",
-        "take it out of every load balancer",
-        does,
-        Undo::Nothing,
-        after,
-    )
+    maker.on(host, "drain", "take it out of every load balancer", does, Undo::Nothing, after)
 }
 
 fn stop(past: &Past<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepId]) -> StepId {
     let units = past.seen.installed.units.clone();
     let title = format!("stop {}", units.join(", "));
-    maker.on(
-        host,
-        "stop",
-        title,
-        Does::StopUnits { units },
-        Undo::Nothing,
-        after,
-    )
+    maker.on(host, "stop", title, Does::StopUnits { units }, Undo::Nothing, after)
 }
 
 /// Warms up, verifies and enables a server.
@@ -349,10 +272,7 @@ fn serve(past: &Past<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepI
         calls: service.warm_up.calls.clone(),
         rounds: service.warm_up.rounds,
     };
-    let verify = Does::Verify {
-        through,
-        calls: service.verify.clone(),
-    };
+    let verify = Does::Verify { through, calls: service.verify.clone() };
     let enable = Does::Enable {
         backend: proxy.backend.clone(),
         server: host.to_string(),
@@ -366,23 +286,19 @@ fn serve(past: &Past<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepI
     last
 }
 
-fn guards(past: &Past<'_>, does: &Does) -> Vec<Check> {
+fn guards(past: &Past<'_>, does: &Does, host: Option<&HostName>) -> Vec<Check> {
     match does {
-        Does::Drain {
-            backend,
-            server,
-            through,
-            last: false,
-            ..
-        } => vec![Check::OthersServe {
+        Does::Drain { backend, server, through, last: false, .. } => vec![Check::OthersServe {
             backend: backend.clone(),
             server: server.clone(),
             proxies: through.clone(),
         }],
-        Does::StopUnits { .. } => Vec::new(),
-        Does::RejoinDatabase { .. } => vec![Check::Reachable {
-            nodes: past.seen.members.clone(),
+        Does::StopUnits { .. } => vec![Check::OutOfService {
+            backend: past.seen.service.proxy.backend.clone(),
+            server: host.map(ToString::to_string).unwrap_or_default(),
+            proxies: past.seen.proxies.clone(),
         }],
+        Does::RejoinDatabase { .. } => vec![Check::Reachable { nodes: past.seen.members.clone() }],
         _ => Vec::new(),
     }
 }
@@ -390,10 +306,8 @@ fn guards(past: &Past<'_>, does: &Does) -> Vec<Check> {
 fn words(does: &Does) -> String {
     match does {
         Does::Install { packages, .. } => {
-            let back: Vec<String> = packages
-                .iter()
-                .map(|(name, version)| format!("{name} {version}"))
-                .collect();
+            let back: Vec<String> =
+                packages.iter().map(|(name, version)| format!("{name} {version}")).collect();
             format!("install {} again", back.join(", "))
         }
         Does::RestoreFiles { files, .. } => format!("put {} back", files.join(", ")),

@@ -1,0 +1,142 @@
+//! A store in memory that keeps the same promises as the real ones.
+//!
+//! What it has acknowledged survives every pretended crash; nothing else does.
+
+use ostler_engine::seam::{Fut, Lease, Store, StoreError};
+use ostler_model::Timestamp;
+use ostler_model::event::Entry;
+use ostler_model::ids::{PlanId, RunId};
+use ostler_model::inventory::Inventory;
+use ostler_model::plan::Plan;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[derive(Debug, Default)]
+struct Kept {
+    plans: BTreeMap<PlanId, Plan>,
+    inventories: BTreeMap<String, Inventory>,
+    entries: BTreeMap<(RunId, u64), Entry>,
+    leases: BTreeMap<String, Lease>,
+}
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    kept: Mutex<Kept>,
+}
+
+impl MemoryStore {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for MemoryStore {
+    fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.kept().plans.insert(plan.id.clone(), plan.clone());
+            Ok(())
+        })
+    }
+
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+        Box::pin(async move { Ok(self.kept().plans.get(id).cloned()) })
+    }
+
+    fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>> {
+        Box::pin(async move {
+            let kept = self.kept();
+            Ok(kept
+                .plans
+                .values()
+                .take(limit as usize)
+                .map(|plan| (plan.id.clone(), plan.body.seen))
+                .collect())
+        })
+    }
+
+    fn keep_inventory<'a>(&'a self, inventory: &'a Inventory) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.kept().inventories.insert(inventory.cloud.clone(), inventory.clone());
+            Ok(())
+        })
+    }
+
+    fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>> {
+        Box::pin(async move { Ok(self.kept().inventories.get(cloud).cloned()) })
+    }
+
+    fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut kept = self.kept();
+            for entry in entries {
+                match kept.entries.get(&(entry.run.clone(), entry.seq)) {
+                    Some(there) if there != entry => {
+                        return Err(StoreError::Taken { run: entry.run.clone(), seq: entry.seq });
+                    }
+                    _ => {}
+                }
+            }
+            for entry in entries {
+                kept.entries.insert((entry.run.clone(), entry.seq), entry.clone());
+            }
+            Ok(())
+        })
+    }
+
+    fn entries<'a>(&'a self, run: &'a RunId, from: u64) -> Fut<'a, Result<Vec<Entry>, StoreError>> {
+        Box::pin(async move {
+            let kept = self.kept();
+            let range = (run.clone(), from)..=(run.clone(), u64::MAX);
+            Ok(kept.entries.range(range).map(|(_, entry)| entry.clone()).collect())
+        })
+    }
+
+    fn runs(&self, limit: u32) -> Fut<'_, Result<Vec<RunId>, StoreError>> {
+        Box::pin(async move {
+            let kept = self.kept();
+            let mut runs: Vec<_> = kept.entries.values().filter(|entry| entry.seq == 0).collect();
+            runs.sort_by_key(|entry| std::cmp::Reverse(entry.at));
+            Ok(runs.into_iter().take(limit as usize).map(|entry| entry.run.clone()).collect())
+        })
+    }
+
+    fn lease<'a>(&'a self, name: &'a str) -> Fut<'a, Result<Option<Lease>, StoreError>> {
+        Box::pin(async move { Ok(self.kept().leases.get(name).cloned()) })
+    }
+
+    fn swap_lease<'a>(
+        &'a self,
+        name: &'a str,
+        term: u64,
+        owner: &'a str,
+        until: Timestamp,
+    ) -> Fut<'a, Result<Lease, StoreError>> {
+        Box::pin(async move {
+            let mut kept = self.kept();
+            let now = kept.leases.get(name).map_or(0, |lease| lease.term);
+            if now == term {
+                let lease = Lease { name: name.into(), owner: owner.into(), term: term + 1, until };
+                kept.leases.insert(name.into(), lease.clone());
+                return Ok(lease);
+            }
+            kept.leases.get(name).cloned().ok_or_else(|| StoreError::Corrupt {
+                what: format!("the lease {name} was never granted, yet term {term} was expected"),
+                hint: None,
+            })
+        })
+    }
+
+    fn renew_lease<'a>(&'a self, lease: &'a Lease, until: Timestamp) -> Fut<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let mut kept = self.kept();
+            match kept.leases.get_mut(&lease.name) {
+                Some(held) if held.term == lease.term && held.owner == lease.owner => {
+                    held.until = until;
+                    Ok(true)
+                }
+                _ => Ok(false),
+            }
+        })
+    }
+}

@@ -1,0 +1,8 @@
+//! The production planner, fold and driver against a pretended cloud.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what broke by panicking")]
+
+mod faults;
+mod kills;
+mod rollbacks;
+mod story;
+mod two_drivers;
