@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How often a job is looked at while it is waited for.
-const LOOK_MS: u64 = 50;
+const LOOK_MS: u64 = 250;
 
 /// Tokio's clock, told as a time of day.
 #[derive(Clone, Debug)]

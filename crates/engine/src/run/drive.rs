@@ -3,7 +3,7 @@
 //! No effect without a durable intent; no step repeated before the world was asked; nothing begun after the
 //! lease may have ended, or after another writer took a place in the journal.
 
-use super::fold::{Impossible, Run, RunState, fold, later};
+use super::fold::{Impossible, Run, RunState, later};
 use super::next::{Move, next};
 use super::{control, routed};
 use crate::seam::{Lease, Seams, StoreError};
@@ -89,7 +89,7 @@ enum Happened {
 }
 
 struct Driver<'a> {
-    run: Option<Run>,
+    run: Run,
     seams: &'a Seams,
     lease: Lease,
     observer: Observer<'a>,
@@ -107,7 +107,7 @@ pub async fn drive(
 ) -> Result<Ended, DriveError> {
     let state = control::load(seams.store.as_ref(), run).await?;
     let mut driver = Driver {
-        run: Some(state),
+        run: state,
         seams,
         lease,
         observer,
@@ -128,10 +128,6 @@ pub async fn drive(
 }
 
 impl<'a> Driver<'a> {
-    fn run(&self) -> Result<&Run, DriveError> {
-        self.run.as_ref().ok_or_else(|| DriveError::LeaseLost { what: "the run's state was given up".into() })
-    }
-
     fn timer(&self, ms: u64, happened: Happened) -> BoxFuture<'a, Happened> {
         let clock = &self.seams.clock;
         Box::pin(async move {
@@ -144,7 +140,7 @@ impl<'a> Driver<'a> {
     async fn offer(&mut self) -> Result<Option<Ended>, DriveError> {
         loop {
             let now = self.seams.clock.now();
-            let moves = next(self.run()?, now);
+            let moves = next(&self.run, now);
             let mut question = None;
             let mut waiting = false;
             let mut again = false;
@@ -175,7 +171,7 @@ impl<'a> Driver<'a> {
             if again {
                 continue;
             }
-            let run = self.run()?;
+            let run = &self.run;
             if !self.busy.is_empty() || waiting {
                 return Ok(None);
             }
@@ -205,7 +201,7 @@ impl<'a> Driver<'a> {
     }
 
     fn watch(&mut self, step: &StepId) -> Result<(), DriveError> {
-        let run = self.run()?;
+        let run = &self.run;
         let at = run.place(step)?;
         let Some(Gate::Quiet { through, calls, for_s }) = run.step(at).gate.clone() else {
             return Ok(());
@@ -224,7 +220,7 @@ impl<'a> Driver<'a> {
         if now >= self.lease.until {
             return Err(DriveError::LeaseLost { what: format!("it ended at {}", self.lease.until) });
         }
-        let run = self.run()?;
+        let run = &self.run;
         let at = run.place(step)?;
         let checks = run.step(at).guard.clone();
         if self.busy.insert(at) {
@@ -238,7 +234,7 @@ impl<'a> Driver<'a> {
     }
 
     fn settle(&mut self, step: &StepId) -> Result<(), DriveError> {
-        let run = self.run()?;
+        let run = &self.run;
         let at = run.place(step)?;
         let job = job(run, at);
         if self.busy.insert(at) {
@@ -255,7 +251,7 @@ impl<'a> Driver<'a> {
         match happened {
             Happened::Guarded { at: usize::MAX, .. } => Ok(()),
             Happened::Guarded { at, result } => {
-                let run = self.run()?;
+                let run = &self.run;
                 let step = run.step(at).id.clone();
                 // A person may have paused the run, or another step may have drawn on the budget, meanwhile.
                 if !next(run, self.seams.clock.now()).contains(&Move::Begin(step.clone())) {
@@ -273,7 +269,7 @@ impl<'a> Driver<'a> {
                 let attempt = run.steps[at].attempt + 1;
                 let intent = Event::Intended { step: step.clone(), attempt };
                 self.append(intent).await?;
-                let run = self.run()?;
+                let run = &self.run;
                 if !run.doing.contains(&at) {
                     // A person's word came first and the intent no longer fitted.
                     self.busy.remove(&at);
@@ -287,16 +283,16 @@ impl<'a> Driver<'a> {
                 Ok(())
             }
             Happened::Settled { step, attempt, outcome } => {
-                let at = self.run()?.place(&step)?;
+                let at = self.run.place(&step)?;
                 self.busy.remove(&at);
-                if !self.run()?.doing.contains(&at) {
+                if !self.run.doing.contains(&at) {
                     // A person vouched for the step while it was being settled.
                     return Ok(());
                 }
                 self.append(Event::Proved { step, attempt, outcome }).await
             }
             Happened::Watched { step, result } => {
-                let at = self.run()?.place(&step)?;
+                let at = self.run.place(&step)?;
                 self.busy.remove(&at);
                 match result {
                     Ok(rounds) => {
@@ -333,7 +329,7 @@ impl<'a> Driver<'a> {
     /// Folds what others have written: words of a person. An entry of a later driver ends this one.
     async fn hear(&mut self) -> Result<(), DriveError> {
         let (id, seq) = {
-            let run = self.run()?;
+            let run = &self.run;
             (run.id.clone(), run.seq)
         };
         let entries = match self.seams.store.entries(&id, seq).await {
@@ -351,10 +347,8 @@ impl<'a> Driver<'a> {
     }
 
     fn accept(&mut self, entry: Entry) -> Result<(), DriveError> {
-        let Some(run) = self.run.take() else { return Ok(()) };
-        let run = fold(run, &entry)?;
-        (self.observer)(&run, &entry);
-        self.run = Some(run);
+        self.run.take_in(&entry)?;
+        (self.observer)(&self.run, &entry);
         Ok(())
     }
 
@@ -363,7 +357,7 @@ impl<'a> Driver<'a> {
     async fn append(&mut self, event: Event) -> Result<(), DriveError> {
         let mut failures = 0;
         loop {
-            let run = self.run()?;
+            let run = &self.run;
             let entry = Entry {
                 run: run.id.clone(),
                 seq: run.seq,
@@ -371,8 +365,8 @@ impl<'a> Driver<'a> {
                 term: self.lease.term,
                 event: event.clone(),
             };
-            // The run is kept if the event no longer fits: what others wrote is then the truth.
-            if fold(run.clone(), &entry).is_err() {
+            // What others wrote is the truth: an event that no longer fits is dropped.
+            if run.admits(&entry).is_err() {
                 return Ok(());
             }
             match self.seams.store.append(std::slice::from_ref(&entry)).await {

@@ -232,7 +232,9 @@ impl Run {
         let Some((first, rest)) = entries.split_first() else {
             return Err(Impossible::Malformed { what: "an empty journal".into() });
         };
-        rest.iter().try_fold(Run::open(plan, first)?, fold)
+        let mut run = Run::open(plan, first)?;
+        rest.iter().try_for_each(|entry| run.take_in(entry))?;
+        Ok(run)
     }
 
     /// The place of a step.
@@ -362,139 +364,160 @@ impl RunState {
     }
 }
 
-/// Folds one entry into a run. An entry that cannot follow leaves no trace: the run is consumed and the caller
-/// keeps its own copy if it wants to go on.
+/// Folds one entry into a run.
 pub fn fold(mut run: Run, entry: &Entry) -> Result<Run, Impossible> {
-    if entry.run != run.id || entry.seq != run.seq {
-        return Err(Impossible::OutOfPlace { run: run.id, expected: run.seq, found: entry.seq });
-    }
-    let at = entry.at;
-    match &entry.event {
-        Event::Opened { .. } => return Err(run.refuses("opened")),
-        Event::Approved { hash, .. } => {
-            if run.state != RunState::Opened {
-                return Err(run.refuses("approved"));
-            }
-            if *hash != run.plan.id {
-                return Err(Impossible::OtherPlan { named: hash.clone(), plan: run.plan.id.clone() });
-            }
-            run.state = RunState::Running;
-        }
-        Event::Passed { step, .. } => {
-            let place = run.place(step)?;
-            let has_gate = run.step(place).gate.is_some();
-            let state = &mut run.steps[place];
-            if !has_gate || state.passed || !matches!(state.status, Status::Ready | Status::Waiting) {
-                return Err(wrong_step(step, "passed", state.status));
-            }
-            state.passed = true;
-            state.not_before = None;
-        }
-        Event::Intended { step, attempt } => {
-            if run.state != RunState::Running {
-                return Err(run.refuses("intended"));
-            }
-            let place = run.place(step)?;
-            let gated =
-                run.step(place).gate.as_ref().is_some_and(|gate| !matches!(gate, Gate::Window { .. }));
-            let state = &run.steps[place];
-            if state.status != Status::Ready || (gated && !state.passed) {
-                return Err(wrong_step(step, "intended", state.status));
-            }
-            if *attempt != state.attempt + 1 {
-                let expected = state.attempt + 1;
-                return Err(Impossible::WrongAttempt { step: step.clone(), expected, found: *attempt });
-            }
-            run.affords(place, &[])?;
-            let shape = Arc::clone(&run.shape);
-            for budget in &shape.draws[place] {
-                run.in_use[*budget] += 1;
-            }
-            run.ready.remove(&place);
-            run.doing.insert(place);
-            let state = &mut run.steps[place];
-            state.status = Status::Doing;
-            state.attempt = *attempt;
-            state.unknowns = 0;
-            state.not_before = None;
-            state.began = Some(at);
-        }
-        Event::Proved { step, attempt, outcome } => {
-            if matches!(run.state, RunState::Opened | RunState::Closed(_)) {
-                return Err(run.refuses("proved"));
-            }
-            let place = run.place(step)?;
-            let state = &run.steps[place];
-            if state.status != Status::Doing {
-                return Err(wrong_step(step, "proved", state.status));
-            }
-            if *attempt != state.attempt {
-                let expected = state.attempt;
-                return Err(Impossible::WrongAttempt { step: step.clone(), expected, found: *attempt });
-            }
-            run.prove(place, outcome, at);
-        }
-        Event::Postponed { step, until, why } => {
-            let place = run.place(step)?;
-            let state = &mut run.steps[place];
-            if state.status != Status::Ready {
-                return Err(wrong_step(step, "postponed", state.status));
-            }
-            state.postponed = state.postponed.saturating_add(1);
-            state.not_before = Some(*until);
-            state.why = Some(why.clone());
-        }
-        Event::Paused { who, why } => {
-            if run.state != RunState::Running {
-                return Err(run.refuses("paused"));
-            }
-            run.state = RunState::Paused { who: who.clone(), why: why.clone() };
-        }
-        Event::Resumed { .. } => {
-            if !matches!(run.state, RunState::Running | RunState::Paused { .. }) {
-                return Err(run.refuses("resumed"));
-            }
-            run.resume();
-        }
-        Event::Skipped { step, .. } => {
-            if matches!(run.state, RunState::Opened | RunState::Closed(_)) {
-                return Err(run.refuses("skipped"));
-            }
-            let place = run.place(step)?;
-            match run.steps[place].status {
-                Status::Done | Status::Skipped | Status::Waiting => {
-                    return Err(wrong_step(step, "skipped", run.steps[place].status));
-                }
-                Status::Doing => run.release(place),
-                Status::Ready | Status::Failed => {}
-            }
-            run.complete(place, Status::Skipped, at);
-        }
-        Event::Abandoned { .. } => {
-            if matches!(run.state, RunState::Closed(_)) {
-                return Err(run.refuses("abandoned"));
-            }
-            run.state = RunState::Closed(Verdict::Abandoned);
-        }
-        Event::Closed { verdict } => {
-            let may = match (&run.state, verdict) {
-                (RunState::Closed(Verdict::Finished), Verdict::RolledBack { .. }) => true,
-                (RunState::Closed(_), _) | (RunState::Opened, _) => false,
-                (_, Verdict::Finished) => run.remaining == 0,
-                (_, Verdict::RolledBack { .. } | Verdict::Abandoned) => true,
-            };
-            if !may {
-                return Err(run.refuses("closed"));
-            }
-            run.state = RunState::Closed(verdict.clone());
-        }
-    }
-    run.seq += 1;
-    run.latest = at;
+    run.take_in(entry)?;
     Ok(run)
 }
 
 impl Run {
+    /// Folds one entry. An entry that cannot follow changes nothing.
+    pub fn take_in(&mut self, entry: &Entry) -> Result<(), Impossible> {
+        self.admits(entry)?;
+        self.apply(entry)?;
+        self.seq += 1;
+        self.latest = entry.at;
+        Ok(())
+    }
+
+    /// Whether an entry can follow.
+    pub fn admits(&self, entry: &Entry) -> Result<(), Impossible> {
+        if entry.run != self.id || entry.seq != self.seq {
+            let (expected, found) = (self.seq, entry.seq);
+            return Err(Impossible::OutOfPlace { run: self.id.clone(), expected, found });
+        }
+        let is_live = matches!(self.state, RunState::Running | RunState::Paused { .. });
+        match &entry.event {
+            Event::Opened { .. } => Err(self.refuses("opened")),
+            Event::Approved { .. } if self.state != RunState::Opened => Err(self.refuses("approved")),
+            Event::Approved { hash, .. } if *hash != self.plan.id => {
+                Err(Impossible::OtherPlan { named: hash.clone(), plan: self.plan.id.clone() })
+            }
+            Event::Approved { .. } => Ok(()),
+            Event::Passed { step, .. } => {
+                let place = self.place(step)?;
+                let state = &self.steps[place];
+                let waits = matches!(state.status, Status::Ready | Status::Waiting);
+                if self.step(place).gate.is_some() && !state.passed && waits {
+                    Ok(())
+                } else {
+                    Err(wrong_step(step, "passed", state.status))
+                }
+            }
+            Event::Intended { .. } if self.state != RunState::Running => Err(self.refuses("intended")),
+            Event::Intended { step, attempt } => {
+                let place = self.place(step)?;
+                let gate = self.step(place).gate.as_ref();
+                let gated = gate.is_some_and(|gate| !matches!(gate, Gate::Window { .. }));
+                let state = &self.steps[place];
+                if state.status != Status::Ready || (gated && !state.passed) {
+                    return Err(wrong_step(step, "intended", state.status));
+                }
+                in_turn(step, state.attempt + 1, *attempt)?;
+                self.affords(place, &[])
+            }
+            Event::Proved { .. } if !is_live => Err(self.refuses("proved")),
+            Event::Proved { step, attempt, .. } => {
+                let state = &self.steps[self.place(step)?];
+                if state.status != Status::Doing {
+                    return Err(wrong_step(step, "proved", state.status));
+                }
+                in_turn(step, state.attempt, *attempt)
+            }
+            Event::Postponed { step, .. } => {
+                let state = &self.steps[self.place(step)?];
+                if state.status == Status::Ready {
+                    Ok(())
+                } else {
+                    Err(wrong_step(step, "postponed", state.status))
+                }
+            }
+            Event::Paused { .. } if self.state != RunState::Running => Err(self.refuses("paused")),
+            Event::Paused { .. } => Ok(()),
+            Event::Resumed { .. } if !is_live => Err(self.refuses("resumed")),
+            Event::Resumed { .. } => Ok(()),
+            Event::Skipped { .. } if !is_live => Err(self.refuses("skipped")),
+            Event::Skipped { step, .. } => {
+                let state = &self.steps[self.place(step)?];
+                match state.status {
+                    Status::Doing | Status::Ready | Status::Failed => Ok(()),
+                    _ => Err(wrong_step(step, "skipped", state.status)),
+                }
+            }
+            Event::Abandoned { .. } if matches!(self.state, RunState::Closed(_)) => {
+                Err(self.refuses("abandoned"))
+            }
+            Event::Abandoned { .. } => Ok(()),
+            Event::Closed { verdict } => {
+                let may = match (&self.state, verdict) {
+                    // A way back may begin after a run has ended, however it ended.
+                    (
+                        RunState::Closed(Verdict::Finished | Verdict::Abandoned),
+                        Verdict::RolledBack { .. },
+                    ) => true,
+                    (RunState::Closed(_) | RunState::Opened, _) => false,
+                    (_, Verdict::Finished) => self.remaining == 0,
+                    (_, Verdict::RolledBack { .. } | Verdict::Abandoned) => true,
+                };
+                if may { Ok(()) } else { Err(self.refuses("closed")) }
+            }
+        }
+    }
+
+    fn apply(&mut self, entry: &Entry) -> Result<(), Impossible> {
+        let at = entry.at;
+        match &entry.event {
+            Event::Opened { .. } => {}
+            Event::Approved { .. } => self.state = RunState::Running,
+            Event::Passed { step, .. } => {
+                let place = self.place(step)?;
+                let state = &mut self.steps[place];
+                state.passed = true;
+                state.not_before = None;
+            }
+            Event::Intended { step, attempt } => {
+                let place = self.place(step)?;
+                let shape = Arc::clone(&self.shape);
+                for budget in &shape.draws[place] {
+                    self.in_use[*budget] += 1;
+                }
+                self.ready.remove(&place);
+                self.doing.insert(place);
+                let state = &mut self.steps[place];
+                state.status = Status::Doing;
+                state.attempt = *attempt;
+                state.unknowns = 0;
+                state.not_before = None;
+                state.began = Some(at);
+            }
+            Event::Proved { step, outcome, .. } => {
+                let place = self.place(step)?;
+                self.prove(place, outcome, at);
+            }
+            Event::Postponed { step, until, why } => {
+                let place = self.place(step)?;
+                let state = &mut self.steps[place];
+                state.postponed = state.postponed.saturating_add(1);
+                state.not_before = Some(*until);
+                state.why = Some(why.clone());
+            }
+            Event::Paused { who, why } => {
+                self.state = RunState::Paused { who: who.clone(), why: why.clone() };
+            }
+            Event::Resumed { .. } => self.resume(),
+            Event::Skipped { step, .. } => {
+                let place = self.place(step)?;
+                if self.steps[place].status == Status::Doing {
+                    self.release(place);
+                }
+                self.complete(place, Status::Skipped, at);
+            }
+            Event::Abandoned { .. } => self.state = RunState::Closed(Verdict::Abandoned),
+            Event::Closed { verdict } => self.state = RunState::Closed(verdict.clone()),
+        }
+        Ok(())
+    }
+
     fn refuses(&self, event: &'static str) -> Impossible {
         Impossible::WrongState { event, state: self.state.word() }
     }
@@ -550,6 +573,14 @@ impl Run {
 
 fn wrong_step(step: &StepId, event: &'static str, status: Status) -> Impossible {
     Impossible::WrongStep { step: step.clone(), event, status }
+}
+
+fn in_turn(step: &StepId, expected: u16, found: u16) -> Result<(), Impossible> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(Impossible::WrongAttempt { step: step.clone(), expected, found })
+    }
 }
 
 /// A time some milliseconds later; the far end of time if there is none.
