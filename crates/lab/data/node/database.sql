@@ -1,0 +1,4 @@
+CREATE USER IF NOT EXISTS 'haproxy'@'%' IDENTIFIED BY '';
+CREATE DATABASE IF NOT EXISTS keystone CHARACTER SET utf8;
+CREATE USER IF NOT EXISTS 'keystone'@'%' IDENTIFIED BY '{{password}}';
+GRANT ALL ON keystone.* TO 'keystone'@'%';
