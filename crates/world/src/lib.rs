@@ -5,5 +5,6 @@
 
 pub mod node;
 pub mod openstack;
+pub mod oslo_ini;
 pub mod store;
 pub mod system;

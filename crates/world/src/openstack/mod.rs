@@ -1,1 +1,11 @@
-//! OpenStack.
+//! OpenStack's APIs with an operator's credentials: through the front door, or straight at one server behind it.
+//!
+//! This module must never show a password or a token, and never retry a call: how often a call may fail is for the
+//! engine to say.
+
+mod clouds_yaml;
+mod http;
+mod keystone;
+
+pub use clouds_yaml::{Credentials, CredentialsError, Identity, Scope};
+pub use keystone::KeystoneCloud;

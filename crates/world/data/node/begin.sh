@@ -1,0 +1,91 @@
+# Starts one attempt of a step as a transient unit, at most once. The step's script comes on standard input.
+# Arguments: run, prefix of the step's units, unit, the attempt's directory, its log, its limit in seconds, --,
+# then the arguments of the script, each `$` doubled because systemd expands variables in them.
+set -u
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+umask 077
+
+refused() {
+    printf 'refused\t%s\nhint\t%s\n' "$(printf '%s' "$1" | tr '\n\t' '  ')" "${2-}"
+    exit 0
+}
+
+# Outcomes of finished units are in their result files by now; without this they would pile up until a reboot.
+tidy() {
+    finished='' running='' installing=''
+    unit_id='' unit_active='' unit_sub=''
+    states=$(systemctl show 'ostler-*.service' -p Id -p ActiveState -p SubState 2> /dev/null)
+    while IFS= read -r line; do
+        case $line in
+        Id=*) unit_id=${line#*=} ;;
+        ActiveState=*) unit_active=${line#*=} ;;
+        SubState=*) unit_sub=${line#*=} ;;
+        esac
+        case $line in '') ;; *) continue ;; esac
+        look
+    done <<END
+$states
+
+END
+    # shellcheck disable=SC2086
+    if [ -n "$finished" ]; then
+        systemctl stop --no-block $finished
+        systemctl reset-failed $finished
+    fi > /dev/null 2>&1
+    policy=/usr/sbin/policy-rc.d
+    if [ -z "$installing" ] && [ -e "$policy" ] && grep -q '^# ostler: no service starts' "$policy"; then
+        if [ -e "$policy.ostler-kept" ]; then mv -f "$policy.ostler-kept" "$policy"; else rm -f "$policy"; fi
+    fi
+}
+look() {
+    [ -n "$unit_id" ] || return 0
+    case $unit_active/$unit_sub in
+    active/exited | failed/*)
+        case $unit_id in "ostler-$run-"*) finished="$finished $unit_id" ;; esac
+        ;;
+    active/* | activating/* | deactivating/*)
+        installing=perhaps
+        case $unit_id in "$prefix"*) running=$unit_id ;; esac
+        ;;
+    esac
+    unit_id='' unit_active='' unit_sub=''
+}
+
+begin() {
+    run=$1 prefix=$2 unit=$3 place=$4 log=$5 limit=$6
+    shift 7
+    printf 'ostler\t1\n'
+    command -v systemd-run > /dev/null || refused 'this node has no systemd-run' 'ostler needs nodes that run systemd'
+    mkdir -p "$place" "${log%/*}" || refused "$place and ${log%/*} cannot be made" 'see to the file system of /var'
+    exec 9> "$place/lock" && flock -w 10 9 || refused "another ostler holds $place/lock" 'try again'
+    if [ -e "$place/begun" ]; then
+        printf 'started\n'
+        exit 0
+    fi
+    [ ! -e "$place/closed" ] || refused 'this attempt was given up before it was started' 'make another attempt'
+    tidy
+    [ -z "$running" ] || refused "an earlier attempt is still running as $running" "wait for it, or stop it with: systemctl stop $running"
+    cat > "$place/script" && cat /proc/sys/kernel/random/boot_id > "$place/begun" || {
+        rm -f "$place/begun"
+        refused "$place cannot be written" 'see to the free space of /var'
+    }
+    if ! said=$(systemd-run --quiet --no-ask-password --unit="$unit" --description="ostler: $unit" \
+        --property=Type=exec --property=RemainAfterExit=yes --property=RuntimeMaxSec="$limit" \
+        --property=TimeoutStopSec=20 --property=WorkingDirectory=/ --property=StandardInput=null \
+        --property=StandardOutput="append:$log" --property=StandardError="append:$log" \
+        /bin/sh "$place/script" "$@" 2>&1 9>&-); then
+        case $(systemctl show "$unit" -p LoadState 2> /dev/null) in
+        LoadState=loaded) ;;
+        LoadState=not-found)
+            rm -f "$place/begun"
+            : > "$place/closed"
+            refused "systemd did not start $unit: $said"
+            ;;
+        # Whether it runs cannot be told: whoever settles the step finds out.
+        *) ;;
+        esac
+    fi
+    printf 'started\n'
+}

@@ -1,0 +1,69 @@
+
+# Installs packages in exactly these versions. Nothing starts, restarts or migrates on its own.
+policy=/usr/sbin/policy-rc.d
+policy_mark='# ostler: no service starts while packages are installed'
+
+forbid_starts() {
+    if [ -e "$policy" ] && ! grep -q '^# ostler: no service starts' "$policy"; then cp -p "$policy" "$policy.ostler-kept"; fi
+    printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" > "$policy.ostler-new"
+    chmod 0755 "$policy.ostler-new"
+    mv -f "$policy.ostler-new" "$policy"
+}
+
+allow_starts() {
+    [ -e "$policy" ] && grep -q '^# ostler: no service starts' "$policy" || return 0
+    if [ -e "$policy.ostler-kept" ]; then mv -f "$policy.ostler-kept" "$policy"; else rm -f "$policy"; fi
+}
+
+set_source() {
+    umask 022
+    [ -e "$state/openstack.list" ] || [ ! -e "$list" ] || cp -p "$list" "$state/openstack.list"
+    printf '%s\n' "$source" > "$list.ostler-new"
+    sync "$list.ostler-new"
+    mv -f "$list.ostler-new" "$list"
+    umask 077
+}
+
+status_of() { dpkg-query -W -f '${db:Status-Abbrev} ${Version}' "$1" 2> /dev/null; }
+
+effect() {
+    for package in $packages; do
+        name=${package%%=*}
+        before=$(status_of "$name") || before=
+        fact "$name-before" "${before##* }"
+    done
+    set_source
+    if [ "$(cat "$fetched" 2> /dev/null)" = "$source" ] && [ -d "$state/fetch/lists" ]; then
+        cp -au "$state/fetch/lists/." /var/lib/apt/lists/
+    else
+        apt-get -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update ||
+            refuse "the source $source cannot be read" 'see the log of the step on the node; check the source and the way to it'
+    fi
+    resolve -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=-
+    if [ -n "$presets" ] && command -v debconf-set-selections > /dev/null; then
+        printf '%s\n' "$presets" | debconf-set-selections
+    fi
+    trap allow_starts EXIT
+    forbid_starts
+    export NEEDRESTART_SUSPEND=1
+    if [ -n "$(dpkg --audit)" ]; then dpkg --configure -a --force-confdef --force-confold; fi
+    # shellcheck disable=SC2086
+    apt-get install --yes --no-install-recommends --allow-downgrades --allow-change-held-packages \
+        -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        -o DPkg::Lock::Timeout=60 $resolved
+}
+
+probe() {
+    allow_starts
+    for package in $packages; do
+        name=${package%%=*} wanted=${package#*=}
+        found=$(status_of "$name") || found=
+        found_state=${found%% *} found_version=${found##* }
+        [ -n "$found" ] || absent "package $name is not installed"
+        is_wanted "$found_version" "$wanted" || absent "package $name is $found_version and not $wanted"
+        [ "$found_state" = ii ] || [ "$found_state" = hi ] || absent "package $name $found_version is half-way: dpkg says $found_state" \
+            'another attempt finishes it'
+        fact "$name" "$found_version"
+    done
+    holds
+}

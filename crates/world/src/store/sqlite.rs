@@ -1,0 +1,258 @@
+//! The state in a file: SQLite with a write-ahead log, every commit on the disk before it is acknowledged.
+//!
+//! One connection, opened when it is needed and kept. No pool: a pool waits by the runtime's clock while the work
+//! is done on a thread, which goes wrong where that clock is paused, and one writer is all that SQLite has.
+//!
+//! It must never be laxer about durability than `synchronous=FULL`: an intent that a power cut undoes is no intent.
+
+use super::fault::{Fault, corrupt, unavailable};
+use super::link::{Cells, Link, Statement};
+use super::migrate::{self, Unmigrated};
+use super::sql::Engine;
+use ostler_engine::seam::{Fut, StoreError};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// How long a statement waits for another process that writes. Our own writes take milliseconds, so whoever holds
+/// the file longer is not an Ostler at work.
+const BUSY_MS: u64 = 5_000;
+
+/// How often the first use of a file is tried when several processes make it at once: the change to a write-ahead
+/// log does not wait for its turn by itself.
+const FIRST_USES_MAX: u32 = 100;
+
+/// Pause between two such tries; with the number above that is as long as any other statement waits.
+const FIRST_USE_PAUSE_MS: u64 = BUSY_MS / FIRST_USES_MAX as u64;
+
+/// The state in a file.
+pub(super) struct Sqlite {
+    path: PathBuf,
+    place: String,
+    connection: Mutex<Option<SqliteConnection>>,
+}
+
+impl Sqlite {
+    /// Opens a file, making it and its directory if they are missing.
+    pub(super) async fn open(path: PathBuf) -> Result<Self, StoreError> {
+        make(&path)?;
+        let place = path.display().to_string();
+        let store = Self { path, place, connection: Mutex::new(None) };
+        let mut connection = store.connect().await?;
+        match migrate::migrate(&mut connection, &migrate::SQLITE, &store.place).await {
+            Ok(()) => *store.connection.lock().await = Some(connection),
+            Err(Unmigrated::Refused(error)) => return Err(error),
+            Err(Unmigrated::Sql(error)) => return Err(explain(&store.path, &error)),
+        }
+        Ok(store)
+    }
+
+    async fn connect(&self) -> Result<SqliteConnection, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .create_if_missing(false)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_millis(BUSY_MS))
+            .disable_statement_logging();
+        let mut tries = 1;
+        loop {
+            match options.connect().await {
+                Ok(connection) => return Ok(connection),
+                Err(error) if primary_code(&error) == Some(BUSY) && tries < FIRST_USES_MAX => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(FIRST_USE_PAUSE_MS)).await;
+                }
+                Err(error) => return Err(explain(&self.path, &error)),
+            }
+        }
+    }
+
+    fn fault(&self, error: &sqlx::Error) -> Fault {
+        match error.as_database_error() {
+            Some(database) if database.is_unique_violation() => Fault::Duplicate,
+            _ => Fault::Failed(explain(&self.path, error)),
+        }
+    }
+}
+
+impl Engine for Sqlite {
+    fn place(&self) -> &str {
+        &self.place
+    }
+
+    fn change<'a>(&'a self, statements: &'a [Statement<'a>]) -> Fut<'a, Result<u64, Fault>> {
+        Box::pin(async move {
+            let mut kept = self.connection.lock().await;
+            // Taken, not borrowed: if the caller goes away in the middle, the connection and whatever transaction it
+            // was in go too, and the next caller opens another one.
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let done = connection.change(statements).await.map_err(|error| self.fault(&error));
+            if !matches!(done, Err(Fault::Failed(_))) {
+                *kept = Some(connection);
+            }
+            done
+        })
+    }
+
+    fn read<'a>(&'a self, statement: &'a Statement<'a>) -> Fut<'a, Result<Vec<Cells>, Fault>> {
+        Box::pin(async move {
+            let mut kept = self.connection.lock().await;
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let rows = connection.read(statement).await.map_err(|error| self.fault(&error))?;
+            *kept = Some(connection);
+            Ok(rows)
+        })
+    }
+}
+
+/// Makes an empty file that only its owner may read, which is an empty database. SQLite gives the files beside it
+/// the same mode.
+fn make(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Err(unavailable(
+            format!("{} is a directory, so the state cannot be a file there", path.display()),
+            "Name a file with --state, for example state.db in that directory.",
+        ));
+    }
+    if path.exists() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !parent.exists() {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent);
+        made.map_err(|error| unmade(parent, &error))?;
+    }
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        // Another Ostler started at the same time.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unmade(path, &error)),
+    }
+}
+
+fn unmade(path: &Path, error: &io::Error) -> StoreError {
+    let what = format!("cannot make {}: {error}", path.display());
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Free some space there, or choose another place \
+                                                                      with --state.",
+        io::ErrorKind::NotADirectory => "A part of that path is a file. Choose another place with --state.",
+        io::ErrorKind::ReadOnlyFilesystem => "That file system is mounted read-only. Choose another place with \
+                                              --state.",
+        _ => "Let this user write there, or choose another place with --state.",
+    };
+    unavailable(what, hint)
+}
+
+// Primary result codes of SQLite.
+const PERM: i32 = 3;
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const READONLY: i32 = 8;
+const IOERR: i32 = 10;
+const CORRUPT: i32 = 11;
+const FULL: i32 = 13;
+const CANTOPEN: i32 = 14;
+const NOTADB: i32 = 26;
+
+/// The low byte of an extended code says what kind of failure it is.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.parse::<i32>().ok()? & 0xff)
+}
+
+fn explain(path: &Path, error: &sqlx::Error) -> StoreError {
+    let message = match error.as_database_error() {
+        Some(database) => database.message().to_owned(),
+        None => error.to_string(),
+    };
+    explain_code(path, primary_code(error), &message)
+}
+
+fn explain_code(path: &Path, code: Option<i32>, message: &str) -> StoreError {
+    let path = path.display();
+    match code {
+        Some(NOTADB) => corrupt(
+            format!("{path} is not an Ostler state: {message}"),
+            format!("Nothing was changed. Move {path} aside, or choose another place with --state."),
+        ),
+        Some(CORRUPT) => corrupt(
+            format!("the state in {path} is damaged: {message}"),
+            format!(
+                "Nothing was changed. Move {path} with its -wal and -shm files aside and put a copy in its place; \
+                 without a copy, `sqlite3 {path} .recover` saves what can be read."
+            ),
+        ),
+        Some(READONLY) => unavailable(
+            format!("the state in {path} may not be written: {message}"),
+            format!(
+                "Make {path} and its directory writable for this user, or choose another place with --state. \
+                 Nothing was changed."
+            ),
+        ),
+        Some(CANTOPEN | PERM) => unavailable(
+            format!("the state in {path} cannot be opened: {message}"),
+            format!("This user must be able to read and write {path} and to make files beside it."),
+        ),
+        Some(BUSY | LOCKED) => unavailable(
+            format!("another process has held {path} for more than {} s: {message}", BUSY_MS / 1_000),
+            format!("See who does with `fuser {path}`; a copy or a check of the file may be running."),
+        ),
+        Some(FULL) => unavailable(
+            format!("no space is left for the state in {path}: {message}"),
+            "Free some space there and try again; what was acknowledged is kept.",
+        ),
+        Some(IOERR) => unavailable(
+            format!("the disk failed under the state in {path}: {message}"),
+            "Look at the kernel's log (dmesg) and the file system; what was acknowledged may have to be checked.",
+        ),
+        _ => unavailable(
+            format!("the state in {path} failed: {message}"),
+            format!("Check it with `sqlite3 {path} 'PRAGMA integrity_check'`."),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(code: i32) -> StoreError {
+        explain_code(Path::new("/srv/state.db"), Some(code), "as SQLite says")
+    }
+
+    #[test]
+    fn every_failure_names_the_place_and_a_way_out() {
+        for code in [PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB, 1] {
+            let (what, hint) = match explained(code) {
+                StoreError::Unavailable { what, hint } | StoreError::Corrupt { what, hint } => (what, hint),
+                StoreError::Taken { .. } => panic!("code {code} is no conflict"),
+            };
+            assert!(what.contains("/srv/state.db") && what.contains("as SQLite says"), "{code}: {what}");
+            assert!(hint.is_some_and(|hint| hint.ends_with('.')), "{code}: {what}");
+        }
+    }
+
+    #[test]
+    fn only_damage_is_called_damage() {
+        for code in [CORRUPT, NOTADB] {
+            assert!(matches!(explained(code), StoreError::Corrupt { .. }), "{code}");
+        }
+        for code in [PERM, BUSY, READONLY, IOERR, FULL, CANTOPEN, 1] {
+            assert!(matches!(explained(code), StoreError::Unavailable { .. }), "{code}");
+        }
+    }
+}
