@@ -1,0 +1,177 @@
+//! Shows a run while it goes on: a live display on a terminal, plain lines when piped, one entry per line for
+//! programs.
+//!
+//! It hears of entries when they are durable and knows nothing else. It never holds up the run.
+
+use crate::duration::words;
+use crate::printer::{Ink, Printer};
+use crate::view::{between, time_of_day};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ostler_engine::run::Run;
+use ostler_model::event::{Entry, Event, Facts, Outcome};
+use ostler_model::ids::StepId;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// How often the live display is drawn.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Piped: steps that are expected to take this long are announced.
+const ANNOUNCED_MS: u64 = 3_000;
+
+/// Shows a run while it goes on.
+pub struct Progress {
+    printer: Printer,
+    live: Option<Live>,
+}
+
+struct Live {
+    all: MultiProgress,
+    total: ProgressBar,
+    steps: Mutex<BTreeMap<StepId, ProgressBar>>,
+}
+
+impl Progress {
+    /// For a run, from where it stands.
+    pub fn new(printer: Printer, run: &Run) -> Progress {
+        let live = printer.may_animate.then(|| {
+            let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout_with_hz(8));
+            let total = all.add(ProgressBar::new(run.steps.len() as u64));
+            total.set_position((run.steps.len() - run.remaining) as u64);
+            total.set_style(style("{elapsed_precise}  [{pos}/{len}] {wide_bar:.green/dim} {msg}"));
+            total.enable_steady_tick(TICK);
+            Live { all, total, steps: Mutex::new(BTreeMap::new()) }
+        });
+        Progress { printer, live }
+    }
+
+    /// Takes the display away.
+    pub fn end(&self) {
+        if let Some(live) = &self.live {
+            if let Ok(steps) = live.steps.lock() {
+                steps.values().for_each(ProgressBar::finish_and_clear);
+            }
+            live.total.finish_and_clear();
+        }
+    }
+
+    /// Does something on the terminal while the display is out of the way.
+    pub async fn aside<T>(&self, does: impl Future<Output = T>) -> T {
+        let Some(live) = &self.live else { return does.await };
+        live.total.disable_steady_tick();
+        let _ = live.all.clear();
+        live.all.set_draw_target(ProgressDrawTarget::hidden());
+        let answer = does.await;
+        live.all.set_draw_target(ProgressDrawTarget::stdout_with_hz(8));
+        live.total.enable_steady_tick(TICK);
+        answer
+    }
+
+    /// An entry has become durable; `run` is the run after it.
+    pub fn hear(&self, run: &Run, entry: &Entry) {
+        if self.printer.is_json() {
+            self.printer.json_line(entry);
+            return;
+        }
+        if let Some(live) = &self.live {
+            live.follow(run, entry);
+        }
+        if let Some(line) = line(&self.printer, run, entry, self.live.is_some()) {
+            match &self.live {
+                Some(live) => {
+                    let _ = live.all.println(line);
+                }
+                None => self.printer.progress_line(&line),
+            }
+        }
+    }
+}
+
+impl Live {
+    fn follow(&self, run: &Run, entry: &Entry) {
+        let done = run.steps.len() - run.remaining;
+        self.total.set_position(done as u64);
+        let Ok(mut steps) = self.steps.lock() else { return };
+        if let Event::Intended { step, .. } = &entry.event
+            && let Ok(at) = run.place(step)
+        {
+            let planned = run.step(at);
+            let bar = self.all.add(ProgressBar::new_spinner());
+            bar.set_style(style("  {spinner} {prefix}  {wide_msg} {elapsed}"));
+            bar.set_prefix(step.to_string());
+            bar.set_message(planned.title.clone());
+            bar.enable_steady_tick(TICK);
+            if let Some(title) = run.plan.body.waves.get(usize::from(planned.wave)) {
+                self.total.set_message(title.clone());
+            }
+            steps.insert(step.clone(), bar);
+        }
+        steps.retain(|step, bar| {
+            let goes_on = run.place(step).is_ok_and(|at| run.doing.contains(&at));
+            if !goes_on {
+                bar.finish_and_clear();
+                self.all.remove(bar);
+            }
+            goes_on
+        });
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// One line for an entry, where it is worth one.
+pub fn line(printer: &Printer, run: &Run, entry: &Entry, is_live: bool) -> Option<String> {
+    let done = run.steps.len() - run.remaining;
+    let place = format!("[{done:>width$}/{}]", run.steps.len(), width = run.steps.len().to_string().len());
+    let took = |step: &StepId| {
+        let began = run.state_of(step).and_then(|state| state.began);
+        began.map_or_else(String::new, |began| words(between(began, entry.at)))
+    };
+    let text = match &entry.event {
+        Event::Opened { .. } | Event::Approved { .. } => return None,
+        Event::Passed { step, who } => format!("{place} {step}  gate passed by {who}"),
+        Event::Intended { step, attempt } => {
+            let planned = run.step(run.place(step).ok()?);
+            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            if is_live || (planned.expect_ms < ANNOUNCED_MS && *attempt == 1) {
+                return None;
+            }
+            format!("{place} {step}  begins  {} (about {}{again})", planned.title, words(planned.expect_ms))
+        }
+        Event::Proved { step, outcome, .. } => match outcome {
+            Outcome::Done { facts } => {
+                let word = printer.ink(Ink::Good, "done");
+                format!("{place} {step}  {word}  {}  {}", took(step), told(facts))
+            }
+            Outcome::NotDone { why } => {
+                let word = printer.ink(Ink::Bad, "not done");
+                format!("{place} {step}  {word}  {}  {}", took(step), why.what)
+            }
+            Outcome::Unknown { why } => {
+                let word = printer.ink(Ink::Care, "in doubt");
+                format!("{place} {step}  {word}  {}", why.what)
+            }
+        },
+        Event::Postponed { step, why, .. } => {
+            let state = run.state_of(step)?;
+            if state.postponed > 1 {
+                return None;
+            }
+            format!("{place} {step}  {}  {}", printer.ink(Ink::Care, "waits"), why.what)
+        }
+        Event::Paused { who, why } => format!("{place} paused by {who}: {}", why.what),
+        Event::Resumed { who } => format!("{place} resumed by {who}"),
+        Event::Skipped { step, who, why } => format!("{place} {step}  skipped by {who}: {why}"),
+        Event::Abandoned { who, why } => format!("{place} given up by {who}: {why}"),
+        Event::Closed { verdict } => format!("{place} {verdict}"),
+    };
+    Some(format!("{}  {}", time_of_day(entry.at), text.trim_end()))
+}
+
+/// Facts in one line.
+pub fn told(facts: &Facts) -> String {
+    facts.iter().map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect::<Vec<_>>().join(", ")
+}

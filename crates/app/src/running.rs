@@ -1,0 +1,347 @@
+//! Opens runs, drives them to their end, and says how they ended and what to do next.
+//!
+//! What may happen in a run is the engine's word; here are the lease, the questions to a person, and the words.
+
+use crate::approval;
+use crate::context::{Context, person};
+use crate::duration::words;
+use crate::failure::{Failure, Kind};
+use crate::planning::{self, Offer};
+use crate::progress::Progress;
+use crate::view::{between, local, plan as plan_view, run as run_view};
+use crate::wiring::Site;
+use ostler_engine::plan::Choice;
+use ostler_engine::run::{
+    ControlError, DriveError, Ended, LeaseError, Run, RunState, approve, command, drive, load, open, take,
+};
+use ostler_engine::seam::{Lease, Store};
+use ostler_model::event::{Actor, Event, Verdict, Why};
+use ostler_model::ids::RunId;
+use ostler_model::limits::INVENTORY_AGE_MAX_S;
+use ostler_model::plan::Purpose;
+use ostler_world::system::{lease_owner, owner_is_gone};
+
+/// Earlier runs that are looked at for unfinished ones.
+const RUNS_LOOKED_AT: u32 = 200;
+
+/// How a run stands when driving it has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every step was done.
+    Finished,
+    /// It is closed otherwise.
+    Closed(Verdict),
+    /// It is paused.
+    Paused {
+        /// By whom.
+        who: Actor,
+        /// Why.
+        why: Why,
+    },
+}
+
+/// Takes the lease on the cloud, and remembers to give it back.
+async fn take_lease(context: &Context, site: &Site, run: Option<&RunId>) -> Result<Lease, Failure> {
+    let (store, clock) = (site.seams.store.as_ref(), site.seams.clock.as_ref());
+    let name = format!("cloud/{}", site.cloud.cloud.name);
+    match take(store, clock, &name, &lease_owner(), &owner_is_gone).await {
+        Ok(lease) => {
+            context.hold(lease.clone(), run.cloned());
+            Ok(lease)
+        }
+        Err(LeaseError::Held { owner, until }) => {
+            let mut parts = owner.split('/');
+            let who = match (parts.next(), parts.nth(1)) {
+                (Some(host), Some(pid)) => format!("process {pid} on {host}"),
+                _ => owner.clone(),
+            };
+            let failure = Failure::new(
+                Kind::Held,
+                format!(
+                    "another ostler ({who}) is at work on cloud {}, until {} or longer",
+                    site.cloud.cloud.name,
+                    local(until)
+                ),
+            );
+            Err(failure.hint("see what it does: `ostler run list`").hint("wait for its end, or stop it first"))
+        }
+        Err(LeaseError::Store(error)) => Err(error.into()),
+    }
+}
+
+/// Refuses while another run of the same cloud is unfinished, or was opened after the plan's look at the cloud.
+pub async fn no_other(site: &Site, except: &[&RunId], seen: Option<jiff::Timestamp>) -> Result<(), Failure> {
+    let store = site.seams.store.as_ref();
+    for id in store.runs(RUNS_LOOKED_AT).await? {
+        if except.contains(&&id) {
+            continue;
+        }
+        // A run that cannot be read must not keep a cloud from being repaired.
+        let Ok(other) = load(store, &id).await else { continue };
+        if other.plan.body.cloud != site.cloud.cloud.name {
+            continue;
+        }
+        if !run_view::is_over(&other) {
+            return Err(Failure::refused("unfinished-run", format!("run {id} ({}) is not finished", other.plan.body.purpose))
+                .evidence(format!("it is {}, {} of {} steps done", run_view::state(&other), other.steps.len() - other.remaining, other.steps.len()))
+                .hint(format!("go on with it: `ostler run resume {id}`"))
+                .hint(format!("take it back: `ostler run rollback {id}`"))
+                .hint(format!("or leave things as they are: `ostler run abort {id} --because TEXT`")));
+        }
+        if seen.is_some_and(|seen| other.opened > seen) {
+            return Err(Failure::new(Kind::Waiting, format!("run {id} changed the cloud after this plan was made; nothing was changed"))
+                .hint("plan again"));
+        }
+    }
+    Ok(())
+}
+
+/// Opens a run for an approved offer, under the lease of the cloud.
+pub async fn begin(context: &Context, site: &Site, offer: &Offer) -> Result<RunId, Failure> {
+    let seconds = between(offer.seen.taken, site.now()) / 1000;
+    if i64::try_from(seconds).unwrap_or(i64::MAX) > INVENTORY_AGE_MAX_S {
+        return Err(Failure::new(Kind::Waiting, "the cloud was looked at too long ago; nothing was changed").hint("plan again"));
+    }
+    site.credentials.clone()?;
+    let parent = offer.plan.body.parent.clone();
+    let (store, clock, dice) = (site.seams.store.as_ref(), site.seams.clock.as_ref(), site.seams.dice.as_ref());
+    take_lease(context, site, None).await?;
+    let opened = async {
+        no_other(site, &parent.iter().collect::<Vec<_>>(), Some(offer.seen.taken)).await?;
+        let run = open(store, clock, dice, &offer.plan, person()).await?;
+        approve(store, clock, &run, &offer.plan.id, person()).await?;
+        Ok(run)
+    };
+    let opened = opened.await;
+    // Driving takes it again: a question to a person may lie between.
+    context.let_go().await;
+    opened
+}
+
+/// Says to a run that it goes on, under the lease of its cloud.
+pub async fn resume(context: &Context, site: &Site, id: &RunId) -> Result<(), Failure> {
+    take_lease(context, site, Some(id)).await?;
+    let said = command(site.seams.store.as_ref(), site.seams.clock.as_ref(), id, Event::Resumed { who: person() }).await;
+    context.let_go().await;
+    said?;
+    Ok(())
+}
+
+/// Drives a run as far as it goes, asking at its gates.
+pub async fn drive_on(context: &Context, site: &Site, id: &RunId, yes: bool) -> Result<End, Failure> {
+    site.credentials.clone()?;
+    let store = site.seams.store.as_ref();
+    let progress = Progress::new(context.printer, &load(store, id).await?);
+    loop {
+        let lease = match take_lease(context, site, Some(id)).await {
+            Ok(lease) => lease,
+            Err(failure) => {
+                progress.end();
+                return Err(failure);
+            }
+        };
+        let ended = drive(id, &site.seams, lease, &|run, entry| progress.hear(run, entry)).await;
+        context.let_go().await;
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                progress.end();
+                return Err(broken(id, error));
+            }
+        };
+        let Ended::Asking { step, question } = ended else {
+            progress.end();
+            return match ended {
+                Ended::Closed(Verdict::Finished) => {
+                    close_parent(site, id).await?;
+                    Ok(End::Finished)
+                }
+                Ended::Closed(verdict) => Ok(End::Closed(verdict)),
+                Ended::Paused { who, why } => Ok(End::Paused { who, why }),
+                _ => Err(Failure::new(Kind::Waiting, format!("the plan of run {id} waits for approval"))
+                    .hint(format!("approve it: `ostler run approve {id}`"))),
+            };
+        };
+        let answer = progress.aside(approval::at_gate(context, &question, yes)).await;
+        match answer {
+            Some(true) => {
+                command(store, site.seams.clock.as_ref(), id, Event::Passed { step, who: person() }).await?;
+            }
+            Some(false) | None => {
+                progress.end();
+                return Err(Failure::new(Kind::Waiting, format!("run {id} waits before {step}: {question}"))
+                    .hint(format!("go on: `ostler run approve {id} --resume`"))
+                    .hint(format!("take it back: `ostler run rollback {id}`")));
+            }
+        }
+    }
+}
+
+/// The driver stopped without an end; what it began is in doubt until the run is resumed.
+fn broken(id: &RunId, error: DriveError) -> Failure {
+    let resume = format!("go on: `ostler run resume {id}`; what is in doubt is asked of the nodes first");
+    match error {
+        DriveError::Superseded { .. } => {
+            Failure::new(Kind::Held, error.to_string()).hint(format!("see how it stands: `ostler run show {id}`"))
+        }
+        DriveError::LeaseLost { .. } => Failure::new(Kind::Resumable, error.to_string()).hint(resume),
+        DriveError::Store(error) | DriveError::Control(ControlError::Store(error)) => {
+            let mut failure = Failure::from(error);
+            failure.kind = Kind::Resumable;
+            failure.error = format!("run {id} stopped: {}", failure.error);
+            failure.hint(resume)
+        }
+        DriveError::Control(error) => error.into(),
+    }
+}
+
+/// A run that took another one back closes it.
+async fn close_parent(site: &Site, id: &RunId) -> Result<(), Failure> {
+    let store = site.seams.store.as_ref();
+    let run = load(store, id).await?;
+    let Purpose::Rollback { of, .. } = &run.plan.body.purpose else { return Ok(()) };
+    let verdict = Verdict::RolledBack { by: id.clone() };
+    match command(store, site.seams.clock.as_ref(), of, Event::Closed { verdict }).await {
+        // It was given up before, and stays so.
+        Ok(_) | Err(ControlError::Impossible(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says how a run ended, and what to do next.
+pub async fn tell(context: &Context, site: &Site, id: &RunId, end: End) -> Result<(), Failure> {
+    let store = site.seams.store.as_ref();
+    let run = load(store, id).await?;
+    let purpose = &run.plan.body.purpose;
+    match end {
+        End::Finished => {
+            if !context.printer.is_json() {
+                let took = words(between(run.opened, run.latest));
+                let mut text = format!("\n{purpose}: finished in {took}, run {id}\n");
+                if matches!(purpose, Purpose::Upgrade { .. }) {
+                    text.push_str(&format!("  see its course: `ostler run show {id}`\n"));
+                    text.push_str(&format!("  take it back:   `ostler run rollback {id}`\n"));
+                }
+                context.printer.text(&text)?;
+            }
+            Ok(())
+        }
+        End::Closed(verdict) => Err(Failure::failed(format!("run {id} ended otherwise: {verdict}"))
+            .hint(format!("see how it stands: `ostler run show {id}`"))),
+        End::Paused { who, why } => {
+            if matches!(who, Actor::Rule(_)) && !run_view::may_have_changed(&run) {
+                return Err(nothing_changed(site, &run, &why).await?);
+            }
+            Err(paused(&run, &why))
+        }
+    }
+}
+
+/// A run that failed before it changed anything is closed, so that it stands in nobody's way.
+async fn nothing_changed(site: &Site, run: &Run, why: &Why) -> Result<Failure, Failure> {
+    let who = Actor::Rule("nothing was changed".to_owned());
+    let event = Event::Abandoned { who, why: why.what.clone() };
+    command(site.seams.store.as_ref(), site.seams.clock.as_ref(), &run.id, event).await?;
+    let guard = run.failed.first().map_or("the run", |at| run.step(*at).id.as_str());
+    Ok(Failure::because(Kind::Refused(guard.to_owned()), why)
+        .evidence("nothing was changed; the run is closed")
+        .hint("mend that, then plan again; `ostler cloud check` looks at the same things"))
+}
+
+/// A run that is partly done and can be resumed.
+pub fn paused(run: &Run, why: &Why) -> Failure {
+    let id = &run.id;
+    let done = run.steps.len() - run.remaining;
+    Failure::new(Kind::Resumable, format!("run {id} is paused: {}", why.what))
+        .evidence(format!("{done} of {} steps are done; what serves goes on serving", run.steps.len()))
+        .maybe_hint(why.hint.clone())
+        .hint(format!("go on, once that is mended: `ostler run resume {id}`"))
+        .hint(format!("take it back: `ostler run rollback {id}`"))
+        .hint(format!("see its course: `ostler run show {id}`"))
+}
+
+/// How a run is taken back.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeBack {
+    /// By which way, at which cost.
+    pub choice: Choice,
+    /// Approved beforehand.
+    pub yes: bool,
+    /// Only the preview.
+    pub dry_run: bool,
+}
+
+/// Plans the way back from a run, has it approved, and goes it. None: it was only shown.
+pub async fn take_back(context: &Context, site: &Site, id: &RunId, how: TakeBack) -> Result<Option<RunId>, Failure> {
+    let mut parent = load(site.seams.store.as_ref(), id).await?;
+    if parent.plan.body.cloud != site.cloud.cloud.name {
+        return Err(other_cloud(&parent, site));
+    }
+    no_other(site, &[id], None).await?;
+    if !how.dry_run {
+        parent = settled(context, site, parent).await?;
+    }
+    let offer = planning::rollback(site, &parent, &how.choice).await?;
+    if context.printer.is_json() && how.dry_run {
+        context.printer.json(&plan_view::to_json(&offer))?;
+    } else if !context.printer.is_json() {
+        context.printer.text(&plan_view::page(&context.printer, &offer))?;
+    }
+    if how.dry_run {
+        return Ok(None);
+    }
+    offer.may_run()?;
+    approval::of_plan(context, &offer.plan, how.yes, &format!("ostler run rollback {id} --yes")).await?;
+    let run = begin(context, site, &offer).await?;
+    let end = drive_on(context, site, &run, how.yes).await?;
+    tell(context, site, &run, end).await?;
+    Ok(Some(run))
+}
+
+/// A run whose steps are all either done or not done: a paused run begins nothing, and what is in doubt is asked.
+async fn settled(context: &Context, site: &Site, run: Run) -> Result<Run, Failure> {
+    let (store, clock) = (site.seams.store.as_ref(), site.seams.clock.as_ref());
+    let mut run = run;
+    if run.state == RunState::Running {
+        take_lease(context, site, Some(&run.id)).await?;
+        let why = Why::new("it is about to be taken back");
+        let paused = command(store, clock, &run.id, Event::Paused { who: person(), why }).await;
+        context.let_go().await;
+        run = paused?;
+    }
+    if !run.doing.is_empty() && matches!(run.state, RunState::Paused { .. }) {
+        let id = run.id.clone();
+        drive_on(context, site, &id, false).await?;
+        run = load(store, &id).await?;
+    }
+    match run.doing.first() {
+        Some(at) if matches!(run.state, RunState::Paused { .. }) => {
+            let step = run.step(*at).id.clone();
+            let why = run.steps[*at].why.as_ref().map_or("nobody answers", |why| why.what.as_str());
+            Err(Failure::refused("step-in-doubt", format!("it is not known what came of step {step} of run {}", run.id))
+                .evidence(why)
+                .hint("bring the node back, then try again")
+                .hint(format!(
+                    "or say so yourself: `ostler run resume {} --skip {step} --because TEXT` vouches for it",
+                    run.id
+                )))
+        }
+        _ => Ok(run),
+    }
+}
+
+/// A run of another cloud than the one that is meant.
+pub fn other_cloud(run: &Run, site: &Site) -> Failure {
+    let cloud = &run.plan.body.cloud;
+    Failure::usage(format!("run {} is on cloud {cloud}, not on {}", run.id, site.cloud.cloud.name))
+        .hint(format!("name it: `--cloud {cloud}`"))
+}
+
+/// Every run, newest first, as far as it can be read.
+pub async fn all(store: &dyn Store, limit: u32) -> Result<Vec<Run>, Failure> {
+    let mut runs = Vec::new();
+    for id in store.runs(limit).await? {
+        runs.push(load(store, &id).await?);
+    }
+    Ok(runs)
+}

@@ -1,0 +1,171 @@
+//! Reading `ostler.toml`: what is good is understood, what is not is shown with its place.
+
+use super::*;
+use ostler_model::cloud::Role;
+
+const GOOD: &str = r#"
+[clouds.lab]
+clouds-yaml = "clouds.yaml"
+flavour = "debian"
+virtual-address = "198.18.7.10"
+
+[clouds.lab.ssh]
+user = "ostler"
+key = "id_ed25519"
+known-hosts = "/etc/ostler/known_hosts"
+
+[clouds.lab.packages]
+source = "deb [trusted=yes] file:/srv/openstack/{release} ./"
+
+[clouds.lab.upgrade]
+soak = "5s"
+strategy = "zero-downtime"
+
+[clouds.lab.nodes.ctl1]
+address = "198.18.7.11"
+roles = ["controller"]
+"#;
+
+fn parse(text: &str) -> Result<Settings, Failure> {
+    Settings::parse(Path::new("/site/ostler.toml"), text)
+}
+
+fn refused(find: &str, replace: &str) -> String {
+    assert!(GOOD.contains(find), "{find}");
+    parse(&GOOD.replacen(find, replace, 1)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_good_file_is_understood_and_paths_are_relative_to_it() {
+    let settings = parse(GOOD).unwrap();
+    let lab = settings.cloud(None).unwrap();
+    assert_eq!(lab.clouds_yaml, Path::new("/site/clouds.yaml"));
+    assert_eq!(lab.clouds_entry, "lab");
+    assert_eq!(lab.ssh_key, Path::new("/site/id_ed25519"));
+    assert_eq!(lab.known_hosts, Path::new("/etc/ostler/known_hosts"));
+    assert_eq!((lab.soak_s, lab.strategy), (5, Some(Strategy::ZeroDowntime)));
+    assert_eq!(lab.cloud.backup_directory, "/var/backups/ostler");
+    assert_eq!(lab.cloud.with_role(Role::Controller), [HostName::new("ctl1")]);
+    assert_eq!(lab.cloud.nodes[&HostName::new("ctl1")].port, 22);
+}
+
+#[test]
+fn a_typo_in_a_key_is_shown_with_its_place_and_what_was_meant() {
+    insta::assert_snapshot!(refused("known-hosts", "known-host"), @r#"
+    error: /site/ostler.toml:10:1: there is no key `known-host` here
+         |
+      10 | known-host = "/etc/ostler/known_hosts"
+         | ^^^^^^^^^^
+    hint: did you mean `known-hosts`?
+    "#);
+}
+
+#[test]
+fn a_typo_in_a_value_is_shown_with_what_was_meant() {
+    insta::assert_snapshot!(refused("[\"controller\"]", "[\"controler\"]"), @r#"
+    error: /site/ostler.toml:21:10: `controler` is not possible here
+         |
+      21 | roles = ["controler"]
+         |          ^^^^^^^^^^^
+    hint: did you mean `controller`?
+    "#);
+    insta::assert_snapshot!(refused("zero-downtime", "no-downtime"), @r#"
+    error: /site/ostler.toml:17:12: `no-downtime` is not possible here
+         |
+      17 | strategy = "no-downtime"
+         |            ^^^^^^^^^^^^^
+    hint: did you mean `zero-downtime`?
+    "#);
+}
+
+#[test]
+fn a_length_of_time_without_a_unit_is_refused() {
+    insta::assert_snapshot!(refused("\"5s\"", "\"5\""), @r#"
+    error: /site/ostler.toml:16:8: `5` is not a length of time; write `90s`, `10m`, `1h` or `1h30m`
+         |
+      16 | soak = "5"
+         |        ^^^
+    hint: possible are: 90s, 10m, 1h, 1h30m
+    "#);
+}
+
+#[test]
+fn a_missing_key_is_named() {
+    insta::assert_snapshot!(refused("user = \"ostler\"\n", ""), @r"
+    error: /site/ostler.toml:7:1: the key `user` is missing here
+        |
+      7 | [clouds.lab.ssh]
+        | ^^^^^^^^^^^^^^^^
+    hint: every key is explained in docs/ostler-toml.md
+    ");
+}
+
+#[test]
+fn what_is_no_toml_is_shown_with_its_place() {
+    insta::assert_snapshot!(refused("user = \"ostler\"", "user = \"ostler"), @r#"
+    error: /site/ostler.toml:8:15: invalid basic string, expected `"`
+        |
+      8 | user = "ostler
+        |               ^
+    hint: every key is explained in docs/ostler-toml.md
+    "#);
+}
+
+#[test]
+fn a_source_without_a_release_is_refused() {
+    insta::assert_snapshot!(refused("{release}", "2024.1"), @r#"
+    error: /site/ostler.toml:13:10: the package source says nowhere `{release}`
+         |
+      13 | source = "deb [trusted=yes] file:/srv/openstack/2024.1 ./"
+         |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    hint: it stands for the release, so that the same line leads to the next one
+    "#);
+}
+
+#[test]
+fn names_that_cannot_be_names_are_refused() {
+    insta::assert_snapshot!(refused("nodes.ctl1", "nodes.\"Ctl 1\""), @r#"
+    error: /site/ostler.toml:19:19: `Ctl 1` cannot be the name of a node
+         |
+      19 | [clouds.lab.nodes."Ctl 1"]
+         |                   ^^^^^^^
+    hint: a name has at most 63 characters of a-z, 0-9, `-`, `.` and `_`, and begins with a letter or digit
+    "#);
+}
+
+#[test]
+fn a_cloud_without_nodes_is_refused() {
+    let text = GOOD.split("[clouds.lab.nodes").next().unwrap();
+    insta::assert_snapshot!(parse(text).unwrap_err(), @r"
+    error: /site/ostler.toml:2:9: cloud `lab` has no nodes
+        |
+      2 | [clouds.lab]
+        |         ^^^
+    hint: declare each: [clouds.lab.nodes.NAME] with `address` and `roles`
+    ");
+}
+
+#[test]
+fn an_unknown_cloud_is_answered_with_those_there_are() {
+    let settings = parse(GOOD).unwrap();
+    insta::assert_snapshot!(settings.cloud(Some("lap")).unwrap_err(), @r"
+    error: there is no cloud `lap`
+      /site/ostler.toml has: lab
+    hint: did you mean `--cloud lab`?
+    ");
+    insta::assert_snapshot!(parse(&format!("default-cloud = \"lib\"\n{GOOD}")).unwrap_err(), @r#"
+    error: /site/ostler.toml:1:17: there is no cloud `lib`
+        |
+      1 | default-cloud = "lib"
+        |                 ^^^^^
+    hint: did you mean `lab`?
+    "#);
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    for cut in 0..GOOD.len() {
+        let _ = parse(&GOOD[..cut]);
+        let _ = parse(&format!("{}\u{1f980}{}", &GOOD[..cut], &GOOD[cut..]));
+    }
+}

@@ -1,0 +1,139 @@
+//! `ostler bench`: measures the main jobs on a lab, so that every figure in the docs is a command's answer.
+//!
+//! It drives this same binary as a child, as an operator would. It measures; it never makes a job easier.
+
+mod child;
+mod rollback;
+mod upgrade;
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::printer::Printer;
+use crate::words::lab::{Which, failure};
+use clap::{Args, Subcommand};
+use ostler_lab::{Lab, LoadOptions, LoadReport, Progress, UpOptions};
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long load runs before and after what is measured, so that its edges are measured, too.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Runs that one command may make.
+const RUNS_MAX: u32 = 50;
+
+/// Measures the main jobs on a lab.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Upgrade under load; count what failed and how long nothing was answered.
+    Upgrade(upgrade::Upgrade),
+    /// Upgrade until a step, then roll back under load; measure when the service is back.
+    Rollback(rollback::Rollback),
+}
+
+pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failure> {
+    match verb {
+        Bench::Upgrade(typed) => upgrade::upgrade(context, typed).await,
+        Bench::Rollback(typed) => rollback::rollback(context, typed).await,
+    }
+}
+
+/// What both measurements need to know.
+#[derive(Debug, Args)]
+struct Ground {
+    #[command(flatten)]
+    which: Which,
+    /// The service.
+    #[arg(long, default_value = "keystone", value_name = "SERVICE")]
+    only: String,
+    /// The release that each run begins with, on a new lab; without it the lab that is up is used, once.
+    #[arg(long, value_name = "RELEASE")]
+    from: Option<String>,
+    /// The release to go to.
+    #[arg(long, value_name = "RELEASE")]
+    to: String,
+    /// The way; without it the planner chooses.
+    #[arg(long, value_name = "STRATEGY")]
+    strategy: Option<String>,
+    /// Requests a second.
+    #[arg(long, default_value_t = LoadOptions::default().rate, value_name = "NUMBER")]
+    rate: f64,
+    /// How often.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=i64::from(RUNS_MAX)))]
+    runs: u32,
+}
+
+impl Ground {
+    fn lab(&self) -> Result<Lab, Failure> {
+        if self.from.is_none() && self.runs > 1 {
+            return Err(Failure::usage("several runs need a new lab each")
+                .hint("say what each begins with: `--from RELEASE`"));
+        }
+        self.which.lab()
+    }
+
+    /// Makes a new lab where one is wanted, and shows it the packages of the target.
+    async fn prepare(&self, lab: &Lab, printer: Printer) -> Result<(), Failure> {
+        let mut listener = |progress: Progress| printer.note(&progress.to_string());
+        if let Some(release) = &self.from {
+            lab.down().await.map_err(failure)?;
+            let options = UpOptions { controllers: 3, release: release.clone() };
+            lab.up(&options, &mut listener).await.map_err(failure)?;
+        }
+        lab.publish(&self.to, &mut listener).await.map_err(failure)
+    }
+
+    async fn clean(&self, lab: &Lab) -> Result<(), Failure> {
+        if self.from.is_some() { lab.down().await.map_err(failure) } else { Ok(()) }
+    }
+
+    /// The words of an upgrade by this binary.
+    fn upgrade_words(&self) -> Vec<String> {
+        let mut words: Vec<String> =
+            ["upgrade", "run", "--only", &self.only, "--to", &self.to, "--yes"].map(str::to_owned).into();
+        if let Some(strategy) = &self.strategy {
+            words.extend(["--strategy".to_owned(), strategy.clone()]);
+        }
+        words
+    }
+}
+
+/// A state database of one measurement, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(lab: &Lab) -> Scratch {
+        let beside = lab.settings().with_file_name(format!("bench-{}", std::process::id()));
+        Scratch(beside)
+    }
+
+    fn store(&self) -> String {
+        self.0.join("state.db").display().to_string()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Does something while clients load the front door.
+async fn under_load<T>(
+    lab: &Lab,
+    rate: f64,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<(T, LoadReport), Failure> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let load = lab.load(LoadOptions { rate, duration: None }, async move { drop(stopped.await) }, |_| {});
+    let work = async {
+        tokio::time::sleep(MARGIN).await;
+        let done = work.await;
+        tokio::time::sleep(MARGIN).await;
+        let _ = stop.send(());
+        done
+    };
+    let (report, done) = tokio::join!(load, work);
+    Ok((done?, report.map_err(failure)?))
+}

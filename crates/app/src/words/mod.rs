@@ -1,0 +1,24 @@
+//! The verbs: one file each, in the folder of its noun.
+//!
+//! A verb reads what was typed, asks the engine and the world, and hands the answer to a view. It decides nothing.
+
+pub mod bench;
+pub mod cloud;
+pub mod lab;
+pub mod run;
+pub mod upgrade;
+
+use crate::command_line::Noun;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+
+/// Does what was typed.
+pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
+    match noun {
+        Noun::Cloud(verb) => cloud::speak(context, verb).await,
+        Noun::Upgrade(verb) => upgrade::speak(context, verb).await,
+        Noun::Run(verb) => run::speak(context, verb).await,
+        Noun::Lab(verb) => lab::speak(context, verb).await,
+        Noun::Bench(verb) => bench::speak(context, verb).await,
+    }
+}

@@ -1,0 +1,140 @@
+//! `ostler upgrade run`: plans, has the plan approved by its hash, and drives the run to its end.
+//!
+//! A plan that was made before is looked at again: if the cloud has changed since, the difference is shown and
+//! the new plan needs an approval of its own.
+
+use super::Wanted;
+use crate::approval;
+use crate::context::Context;
+use crate::failure::{Exit, Failure, Kind};
+use crate::planning::{self, Offer};
+use crate::running::{self, End, TakeBack};
+use crate::view::plan as view;
+use crate::view::run as run_view;
+use crate::wiring::Site;
+use clap::{Args, ValueEnum};
+use ostler_engine::plan::{Choice, differences};
+use ostler_engine::run::load;
+use ostler_model::event::Actor;
+use ostler_model::ids::RunId;
+
+/// Plan, have it approved, and do it.
+#[derive(Debug, Args)]
+#[command(after_help = "Interrupted, it goes on with `ostler run resume last`; nothing is done twice.
+
+Examples:
+  ostler upgrade run --only keystone --to 2025.1
+  ostler upgrade run --plan 3f5a90c1d2e4
+  ostler upgrade run --only keystone --to 2025.1 --yes --on-failure rollback")]
+pub struct Run {
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Run a plan that was made before, by the beginning of its hash.
+    #[arg(long, value_name = "HASH", conflicts_with_all = ["to", "only", "strategy", "soak"])]
+    plan: Option<String>,
+    /// Approve the plan and pass its gates without asking.
+    #[arg(long)]
+    yes: bool,
+    /// What to do when a step fails.
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    on_failure: OnFailure,
+    /// Only show what would be done.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What to do when a step fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum OnFailure {
+    /// Pause: a person decides.
+    #[default]
+    Stop,
+    /// Take everything back, where that loses nothing.
+    Rollback,
+}
+
+pub(super) async fn run(context: &Context, typed: Run) -> Result<Exit, Failure> {
+    let site = Site::open(context).await?;
+    let offer = match &typed.plan {
+        None => planning::upgrade(&site, &typed.wanted.ask(&site)?).await?,
+        Some(hash) => {
+            let plan = planning::kept(site.seams.store.as_ref(), hash).await?;
+            match planning::again(&site, plan.clone()).await? {
+                Ok(offer) => offer,
+                Err(offer) => changed(context, &plan, *offer, &typed)?,
+            }
+        }
+    };
+    show(context, &offer, typed.dry_run)?;
+    if typed.dry_run {
+        return Ok(Exit::Done);
+    }
+    running::no_other(&site, &[], None).await?;
+    offer.may_run()?;
+    let otherwise = format!("{} --yes", view::command(&offer.plan));
+    approval::of_plan(context, &offer.plan, typed.yes, &otherwise).await?;
+    let run = running::begin(context, &site, &offer).await?;
+    context.printer.note(&format!("run {run}"));
+    let end = running::drive_on(context, &site, &run, typed.yes).await?;
+    if typed.on_failure == OnFailure::Rollback && is_failure(&site, &run, &end).await? {
+        return Err(rolled_back(context, &site, &run).await?);
+    }
+    running::tell(context, &site, &run, end).await?;
+    Ok(Exit::Done)
+}
+
+fn show(context: &Context, offer: &Offer, dry_run: bool) -> Result<(), Failure> {
+    match (context.printer.is_json(), dry_run) {
+        (false, _) => context.printer.text(&view::page(&context.printer, offer)),
+        (true, true) => context.printer.json(&view::to_json(offer)),
+        (true, false) => Ok(()),
+    }
+}
+
+/// The cloud is not what the approved plan was made for: says what would be done otherwise now.
+fn changed(context: &Context, plan: &ostler_model::plan::Plan, offer: Offer, typed: &Run) -> Result<Offer, Failure> {
+    let mut failure = Failure::new(
+        Kind::Waiting,
+        format!("the cloud has changed since plan {} was made; nothing was changed", plan.id.short()),
+    )
+    .evidences(differences(plan, &offer.plan));
+    if typed.dry_run || (context.printer.can_ask() && !typed.yes) {
+        // The new plan is shown, and a person is asked for its own approval.
+        failure.hints.clear();
+        context.printer.note(&failure.to_string().replacen("error: ", "", 1));
+        return Ok(offer);
+    }
+    failure = failure.hint(format!("approve the new plan: `{} --yes`", view::command(&offer.plan)));
+    Err(failure)
+}
+
+/// Whether a run stopped because something failed, after it had changed something.
+async fn is_failure(site: &Site, run: &RunId, end: &End) -> Result<bool, Failure> {
+    let by_rule = matches!(end, End::Paused { who: Actor::Rule(_), .. });
+    Ok(by_rule && run_view::may_have_changed(&load(site.seams.store.as_ref(), run).await?))
+}
+
+/// Takes a failed run back, as was ordered beforehand.
+async fn rolled_back(context: &Context, site: &Site, run: &RunId) -> Result<Failure, Failure> {
+    let failed = load(site.seams.store.as_ref(), run).await?;
+    let why = match &failed.state {
+        ostler_engine::run::RunState::Paused { why, .. } => why.clone(),
+        _ => ostler_model::event::Why::new("it stopped"),
+    };
+    context.printer.note(&format!("run {run} failed: {}; taking it back", why.what));
+    let how = TakeBack { choice: Choice::default(), yes: true, dry_run: false };
+    match running::take_back(context, site, run, how).await {
+        Ok(by) => {
+            let by = by.map_or_else(String::new, |by| format!(" by run {by}"));
+            Ok(Failure::new(Kind::RolledBack, format!("run {run} failed and was rolled back{by}: {}", why.what))
+                .maybe_hint(why.hint)
+                .hint(format!("see its course: `ostler run show {run}`")))
+        }
+        Err(failure) => {
+            let mut paused = running::paused(&failed, &why);
+            paused.evidence.push(format!("it was to be rolled back: {}", failure.error));
+            paused.hints.extend(failure.hints);
+            Ok(paused)
+        }
+    }
+}

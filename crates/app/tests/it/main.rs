@@ -1,0 +1,20 @@
+//! The real binary in a home of its own: what is typed, what is answered, with which exit code.
+//!
+//! One file for each noun or concern; nothing here needs a network.
+
+#[cfg(test)]
+mod cloud;
+#[cfg(test)]
+mod environment;
+#[cfg(test)]
+mod grammar;
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod run;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
+mod state;
+#[cfg(test)]
+mod upgrade;
