@@ -32,7 +32,9 @@ pub(crate) async fn raise(lab: &LabName) -> Result<Subnet, LabError> {
     let bridge = lab.bridge();
     let address = format!("{}/24", subnet.bridge_address());
     let doing = || format!("making the bridge {bridge}");
-    ip(doing(), &["link", "add", "name", &bridge, "type", "bridge", "stp_state", "0", "mcast_snooping", "0"]).run().await?;
+    ip(doing(), &["link", "add", "name", &bridge, "type", "bridge", "stp_state", "0", "mcast_snooping", "0"])
+        .run()
+        .await?;
     ip(doing(), &["address", "add", &address, "dev", &bridge]).run().await?;
     ip(doing(), &["link", "set", "dev", &bridge, "up"]).run().await?;
     Ok(subnet)

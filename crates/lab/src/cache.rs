@@ -47,7 +47,11 @@ pub(crate) struct Sealed {
 impl Cache {
     pub(crate) fn open(root: &Path) -> Result<Self, LabError> {
         for folder in [root.to_path_buf(), root.join("uv-cache")] {
-            std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&folder).map_err(LabError::file("creating", &folder))?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(&folder)
+                .map_err(LabError::file("creating", &folder))?;
         }
         let root = root.canonicalize().map_err(LabError::file("resolving", root))?;
         fits_a_mount_option(&root)?;
@@ -112,17 +116,26 @@ impl Cache {
     }
 
     /// Seals `content` and puts it in its place; the scratch folder goes. A damaged folder that was in the place goes too.
-    pub(crate) async fn keep(&self, name: &str, upon: &str, scratch: &Path, content: &Path) -> Result<Sealed, LabError> {
+    pub(crate) async fn keep(
+        &self,
+        name: &str,
+        upon: &str,
+        scratch: &Path,
+        content: &Path,
+    ) -> Result<Sealed, LabError> {
         let path = self.path(name);
         let seal_path = self.seal_path(name);
         match std::fs::remove_file(&seal_path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(LabError::file("deleting", seal_path)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(LabError::file("deleting", seal_path)(error));
+            }
             _ => {}
         }
         if path.exists() {
             self.discard(name).await?;
         }
-        let missing = || LabError::refused(format!("{} vanished while it was built", content.display()), "try again");
+        let missing =
+            || LabError::refused(format!("{} vanished while it was built", content.display()), "try again");
         let (files, digest) = survey(content.to_path_buf()).await?.ok_or_else(missing)?;
         std::fs::rename(content, &path).map_err(LabError::file("renaming", content))?;
         let seal = Seal { upon: upon.to_owned(), files, digest: digest.clone() };
@@ -134,7 +147,9 @@ impl Cache {
 
     /// Puts a folder aside, and deletes all that was put aside unless a lab stands on the cache.
     async fn discard(&self, name: &str) -> Result<(), LabError> {
-        let aside = (0..u32::MAX).map(|number| self.path(&format!("discarded-{name}-{number}"))).find(|path| !path.exists());
+        let aside = (0..u32::MAX)
+            .map(|number| self.path(&format!("discarded-{name}-{number}")))
+            .find(|path| !path.exists());
         if let Some(aside) = aside {
             let path = self.path(name);
             std::fs::rename(&path, &aside).map_err(LabError::file("renaming", &path))?;
@@ -203,7 +218,8 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 /// Number and digest of everything in a folder; none if the folder is not there.
 async fn survey(path: PathBuf) -> Result<Option<(u64, String)>, LabError> {
     let place = path.clone();
-    let stopped = move |error: tokio::task::JoinError| LabError::file("surveying", place)(std::io::Error::other(error));
+    let stopped =
+        move |error: tokio::task::JoinError| LabError::file("surveying", place)(std::io::Error::other(error));
     tokio::task::spawn_blocking(move || survey_now(&path)).await.map_err(stopped)?
 }
 
@@ -265,7 +281,8 @@ mod tests {
         assert!(cache.find("thing", "a").await.unwrap().is_none(), "the seal is cut off");
         build("a").await;
         assert!(cache.find("thing", "a").await.unwrap().is_some());
-        let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(home.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("building-")), "{left:?}");
         assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("discarded-")), "{left:?}");
     }

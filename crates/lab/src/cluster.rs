@@ -32,15 +32,20 @@ const SERVE_LIMIT: Duration = Duration::from_secs(120);
 /// How long one request to keystone may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 
+/// How many backends each node has a server in: keystone and the database.
+const BACKENDS: usize = 2;
+
 const DATABASE: &str = include_str!("../data/node/database.sql");
 const COPY: &str = include_str!("../data/node/copy-database.sh");
 const CONSOLE: &str = "read the nodes' console.log in the lab's folder, or look with `ostler lab ssh`";
 
 /// Waits until a node's sshd answers.
 pub(crate) async fn booted(node: &str, address: Ipv4Addr) -> Result<(), LabError> {
-    until(format!("sshd of {node} at {address}"), CONSOLE, BOOT_LIMIT, async || match answers_ssh(address).await {
-        true => Seen::Holds(()),
-        false => Seen::NotYet("no answer on port 22".to_owned()),
+    until(format!("sshd of {node} at {address}"), CONSOLE, BOOT_LIMIT, async || {
+        match answers_ssh(address).await {
+            true => Seen::Holds(()),
+            false => Seen::NotYet("no answer on port 22".to_owned()),
+        }
     })
     .await
 }
@@ -57,7 +62,12 @@ pub(crate) async fn answers_ssh(address: Ipv4Addr) -> bool {
 }
 
 /// Makes the cluster on freshly made nodes that have booted.
-pub(crate) async fn form(machines: &[Machine], ground: &Ground, secrets: &Secrets, teller: &Teller<'_>) -> Result<(), LabError> {
+pub(crate) async fn form(
+    machines: &[Machine],
+    ground: &Ground,
+    secrets: &Secrets,
+    teller: &Teller<'_>,
+) -> Result<(), LabError> {
     let Some((first, others)) = machines.split_first() else { return Ok(()) };
     first.run("starting the first database", "galera_new_cluster", COMMAND_LIMIT).await?;
     synced(first, 1).await?;
@@ -65,11 +75,18 @@ pub(crate) async fn form(machines: &[Machine], ground: &Ground, secrets: &Secret
     let script = format!("mariadb <<'SQL'\n{sql}SQL\nsystemctl enable --quiet mariadb.service\n");
     first.run("making keystone's database", &script, COMMAND_LIMIT).await?;
     teller.tell(&first.node, "the database cluster has begun");
-    let copied = if others.is_empty() { Ok(String::new()) } else { first.run("copying the database", COPY, COMMAND_LIMIT).await };
-    copied?;
+    if !others.is_empty() {
+        first.run("copying the database", COPY, COMMAND_LIMIT).await?;
+    }
     let join = try_join_all(others.iter().map(|machine| async {
         give_copy(first, machine).await?;
-        machine.run("joining the database cluster", "systemctl start mariadb.service && systemctl enable --quiet mariadb.service", JOIN_LIMIT).await?;
+        machine
+            .run(
+                "joining the database cluster",
+                "systemctl start mariadb.service && systemctl enable --quiet mariadb.service",
+                JOIN_LIMIT,
+            )
+            .await?;
         synced(machine, 2).await?;
         teller.tell(&machine.node, "the database has joined the cluster");
         Ok::<(), LabError>(())
@@ -94,10 +111,12 @@ async fn give_copy(first: &Machine, machine: &Machine) -> Result<(), LabError> {
 /// Waits until a node's database is synced in a cluster of at least `size`.
 async fn synced(machine: &Machine, size: u32) -> Result<(), LabError> {
     let what = format!("a synced database on {}", machine.node);
-    until(what, "read `journalctl -u mariadb` on the node", JOIN_LIMIT, async || match galera(machine).await {
-        Ok(galera) if galera.is_synced() && galera.size >= size => Seen::Holds(()),
-        Ok(galera) => Seen::NotYet(format!("{}, {} of {size} members", galera.state, galera.size)),
-        Err(error) => Seen::NotYet(error.to_string()),
+    until(what, "read `journalctl -u mariadb` on the node", JOIN_LIMIT, async || {
+        match galera(machine).await {
+            Ok(galera) if galera.is_synced() && galera.size >= size => Seen::Holds(()),
+            Ok(galera) => Seen::NotYet(format!("{}, {} of {size} members", galera.state, galera.size)),
+            Err(error) => Seen::NotYet(error.to_string()),
+        }
     })
     .await
 }
@@ -116,7 +135,9 @@ impl Galera {
     }
 
     fn parse(text: &str) -> Self {
-        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t')).unwrap_or_default();
+        let value = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t')).unwrap_or_default()
+        };
         Self {
             state: value("wsrep_local_state_comment").to_owned(),
             status: value("wsrep_cluster_status").to_owned(),
@@ -133,10 +154,17 @@ pub(crate) async fn galera(machine: &Machine) -> Result<Galera, LabError> {
 }
 
 /// Makes keystone's tables and its first user, region and endpoints.
-async fn fill_keystone(first: &Machine, ground: &Ground, secrets: &Secrets, teller: &Teller<'_>) -> Result<(), LabError> {
+async fn fill_keystone(
+    first: &Machine,
+    ground: &Ground,
+    secrets: &Secrets,
+    teller: &Teller<'_>,
+) -> Result<(), LabError> {
     let address = ground.virtual_address;
     until("the database at the virtual address", CONSOLE, SERVE_LIMIT, async || {
-        let script = format!("socat -u -T 2 TCP:{address}:3306,connect-timeout=2 - </dev/null | head -c 1 | grep -q .");
+        let script = format!(
+            "socat -u -T 2 TCP:{address}:3306,connect-timeout=2 - </dev/null | head -c 1 | grep -q ."
+        );
         match first.run("looking at the virtual address", &script, SHORT_LIMIT).await {
             Ok(_) => Seen::Holds(()),
             Err(error) => Seen::NotYet(error.to_string()),
@@ -159,7 +187,12 @@ async fn fill_keystone(first: &Machine, ground: &Ground, secrets: &Secrets, tell
 }
 
 /// Waits until everything serves: each keystone by itself, all servers in all load balancers, a token through the virtual address.
-async fn serving(machines: &[Machine], ground: &Ground, secrets: &Secrets, teller: &Teller<'_>) -> Result<(), LabError> {
+async fn serving(
+    machines: &[Machine],
+    ground: &Ground,
+    secrets: &Secrets,
+    teller: &Teller<'_>,
+) -> Result<(), LabError> {
     let cloud = Keystone::new(ground.virtual_address, secrets.admin.reveal());
     // One request after the other on each node: a worker whose first requests come together may answer 403.
     let warm = try_join_all(ground.nodes.iter().map(|(node, address)| {
@@ -198,12 +231,24 @@ async fn token(keystone: &Keystone, what: &str) -> Result<(), LabError> {
 
 /// Waits until a node's load balancer has all servers up.
 async fn balanced(machine: &Machine, ground: &Ground) -> Result<(), LabError> {
-    let expected = 2 * ground.nodes.len();
-    until(format!("all servers up in the load balancer of {}", machine.node), CONSOLE, SERVE_LIMIT, async || {
-        match machine.run("asking the load balancer", "echo 'show stat' | socat -t 3 - /run/haproxy/admin.sock", SHORT_LIMIT).await {
-            Ok(table) => match servers_up(&table) {
-                up if up == expected => Seen::Holds(()),
-                up => Seen::NotYet(format!("{up} of {expected} servers up")),
+    try_join_all(ground.nodes.iter().map(|(node, _)| carries(machine, node))).await.map(drop)
+}
+
+/// Waits until a node's load balancer has all servers of `node` up.
+pub(crate) async fn carries(machine: &Machine, node: &str) -> Result<(), LabError> {
+    let what = format!("the servers of {node} up in the load balancer of {}", machine.node);
+    until(what, CONSOLE, SERVE_LIMIT, async || {
+        match machine
+            .run(
+                "asking the load balancer",
+                "echo 'show stat' | socat -t 3 - /run/haproxy/admin.sock",
+                SHORT_LIMIT,
+            )
+            .await
+        {
+            Ok(table) => match servers_up(&table, node) {
+                BACKENDS => Seen::Holds(()),
+                up => Seen::NotYet(format!("{up} of {BACKENDS} servers up")),
             },
             Err(error) => Seen::NotYet(error.to_string()),
         }
@@ -211,18 +256,15 @@ async fn balanced(machine: &Machine, ground: &Ground) -> Result<(), LabError> {
     .await
 }
 
-/// How many servers of both backends are up, by HAProxy's `show stat`.
-fn servers_up(table: &str) -> usize {
+/// In how many backends a node's servers are up, by HAProxy's `show stat`.
+fn servers_up(table: &str, node: &str) -> usize {
     let mut lines = table.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
     let column = |name: &str| names.iter().position(|seen| *seen == name);
     let (Some(server), Some(status)) = (column("svname"), column("status")) else { return 0 };
     lines
         .map(|line| line.split(',').collect::<Vec<_>>())
-        .filter(|fields| {
-            let name = fields.get(server).copied().unwrap_or_default();
-            !matches!(name, "" | "FRONTEND" | "BACKEND") && fields.get(status).is_some_and(|status| *status == "UP")
-        })
+        .filter(|fields| fields.get(server) == Some(&node) && fields.get(status) == Some(&"UP"))
         .count()
 }
 
@@ -231,16 +273,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_are_counted_without_front_and_back_ends() {
+    fn servers_of_a_node_are_counted() {
         let table = "# pxname,svname,qcur,status,weight\nkeystone,FRONTEND,,OPEN,\nkeystone,ctl1,0,UP,1\n\
                      keystone,ctl2,0,DOWN,1\nkeystone,ctl3,0,UP 1/3,1\nkeystone,BACKEND,0,UP,1\nmariadb,ctl1,0,UP,1\n\n";
-        assert_eq!(servers_up(table), 2);
-        assert_eq!(servers_up(""), 0);
+        assert_eq!(servers_up(table, "ctl1"), 2);
+        assert_eq!(servers_up(table, "ctl3"), 0, "still counting its successes");
+        assert_eq!(servers_up("", "ctl1"), 0);
     }
 
     #[test]
     fn galera_is_read_from_a_status_table() {
-        let text = "wsrep_cluster_size\t3\nwsrep_cluster_status\tPrimary\nwsrep_local_state_comment\tSynced\n";
+        let text =
+            "wsrep_cluster_size\t3\nwsrep_cluster_status\tPrimary\nwsrep_local_state_comment\tSynced\n";
         let galera = Galera::parse(text);
         assert!(galera.is_synced());
         assert_eq!(galera.size, 3);

@@ -84,7 +84,9 @@ impl Command {
         match tokio::time::timeout(self.limit, finished).await {
             Err(_) => Err(failed(format!("not done after {:?}", self.limit), "it was stopped".to_owned())),
             Ok(Err(error)) => Err(failed("no result".to_owned(), error.to_string())),
-            Ok(Ok(output)) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            Ok(Ok(output)) if output.status.success() => {
+                Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+            }
             Ok(Ok(output)) => {
                 let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
                 said.push_str(&String::from_utf8_lossy(&output.stderr));

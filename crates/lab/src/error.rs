@@ -25,7 +25,9 @@ pub enum LabError {
         todo: String,
     },
     /// The lab is not there.
-    #[error("there is no lab `{lab}` here; `ostler lab up` makes one, `ostler lab status` shows what is there")]
+    #[error(
+        "there is no lab `{lab}` here; `ostler lab up` makes one, `ostler lab status` shows what is there"
+    )]
     NoSuchLab {
         /// The lab's name.
         lab: String,
@@ -87,7 +89,9 @@ pub enum LabError {
         todo: String,
     },
     /// Keystone answered something else than it should.
-    #[error("{what}: {why}; look at the nodes with `ostler lab status` and at /var/log/keystone/keystone.log there")]
+    #[error(
+        "{what}: {why}; look at the nodes with `ostler lab status` and at /var/log/keystone/keystone.log there"
+    )]
     Service {
         /// What was asked.
         what: String,

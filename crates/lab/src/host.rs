@@ -12,7 +12,7 @@ const DEFAULT_SECURITY_MIRROR: &str = "http://deb.debian.org/debian-security";
 /// The Debian release of the nodes.
 pub(crate) const SUITE: &str = "bookworm";
 /// The programs that a lab needs, each with the package that brings it.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("systemd-nspawn", "systemd-container"),
     ("mmdebstrap", "mmdebstrap"),
     ("dpkg-deb", "dpkg"),
@@ -20,6 +20,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("setsid", "util-linux"),
+    ("setpriv", "util-linux"),
     ("mount", "mount"),
     ("python3", "python3-venv"),
 ];
@@ -30,16 +31,23 @@ const RIGHTS: [(&str, u32); 2] = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
 pub fn check_can_run() -> Result<(), LabError> {
     let cannot = |why: String, todo: &str| Err(LabError::CannotRun { why, todo: todo.to_owned() });
     if !cfg!(target_os = "linux") {
-        return cannot("it does not run Linux".into(), "use a Debian or Ubuntu machine, a virtual one is fine");
+        return cannot(
+            "it does not run Linux".into(),
+            "use a Debian or Ubuntu machine, a virtual one is fine",
+        );
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     if field(&status, "Uid:").and_then(|ids| ids.split_whitespace().nth(1)) != Some("0") {
         return cannot("you are not root".into(), "run it with sudo");
     }
-    let held = field(&status, "CapEff:").and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    let held =
+        field(&status, "CapEff:").and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
     for (right, bit) in RIGHTS {
         if held & (1 << bit) == 0 {
-            return cannot(format!("root has no {right} here"), "use a machine of its own or a privileged container");
+            return cannot(
+                format!("root has no {right} here"),
+                "use a machine of its own or a privileged container",
+            );
         }
     }
     let mut missing: Vec<&str> =
@@ -133,11 +141,16 @@ fn sources_from(settings: &str) -> String {
     };
     let named = |name: &str| {
         let end = format!("/{name}");
-        addresses().map(|address| address.trim_end_matches('/')).find(|address| address.ends_with(&end)).map(str::to_owned)
+        addresses()
+            .map(|address| address.trim_end_matches('/'))
+            .find(|address| address.ends_with(&end))
+            .map(str::to_owned)
     };
     let mirror = named("debian").unwrap_or_else(|| DEFAULT_MIRROR.to_owned());
     let security = named("debian-security").unwrap_or_else(|| DEFAULT_SECURITY_MIRROR.to_owned());
-    format!("deb {mirror} {SUITE} main\ndeb {mirror} {SUITE}-updates main\ndeb {security} {SUITE}-security main")
+    format!(
+        "deb {mirror} {SUITE} main\ndeb {mirror} {SUITE}-updates main\ndeb {security} {SUITE}-security main"
+    )
 }
 
 #[cfg(test)]
@@ -151,14 +164,21 @@ mod tests {
         let places = ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"].map(PathBuf::from);
         assert_eq!(control_groups_in(mixed), ControlGroups { unified: false, hierarchies: places.into() });
         let new = "cgroup2 /sys/fs/cgroup cgroup2 rw,nsdelegate 0 0\n";
-        assert_eq!(control_groups_in(new), ControlGroups { unified: true, hierarchies: vec!["/sys/fs/cgroup".into()] });
+        assert_eq!(
+            control_groups_in(new),
+            ControlGroups { unified: true, hierarchies: vec!["/sys/fs/cgroup".into()] }
+        );
     }
 
     #[test]
     fn mirrors_are_read_in_both_notations() {
-        let modern = "Types: deb\n# http://old.example/debian\nURIs: http://near.example/debian/\nSuites: trixie\n";
+        let modern =
+            "Types: deb\n# http://old.example/debian\nURIs: http://near.example/debian/\nSuites: trixie\n";
         assert!(sources_from(modern).starts_with("deb http://near.example/debian bookworm main\n"));
-        assert!(sources_from(modern).ends_with("deb http://deb.debian.org/debian-security bookworm-security main"));
+        assert!(
+            sources_from(modern)
+                .ends_with("deb http://deb.debian.org/debian-security bookworm-security main")
+        );
         let classic = "deb [arch=amd64] https://a.example/debian bookworm main\n# deb http://b.example/debian x\n\
                        deb https://a.example/debian-security bookworm-security main";
         assert!(sources_from(classic).starts_with("deb https://a.example/debian bookworm main\n"));

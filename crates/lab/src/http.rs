@@ -81,7 +81,11 @@ async fn ask_unbounded(server: SocketAddr, ask: &Ask) -> Result<Answer, NoAnswer
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|_| NoAnswer::Cut)?;
         let status = response.status().as_u16();
-        let token = response.headers().get("x-subject-token").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let token = response
+            .headers()
+            .get("x-subject-token")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         response.into_body().collect().await.map_err(|_| NoAnswer::Cut)?;
         Ok(Answer { status, token })
     };

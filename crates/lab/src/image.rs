@@ -27,14 +27,22 @@ const FILES: [(&str, u32, &str); 7] = [
     ("etc/sysctl.d/90-lab.conf", 0o644, include_str!("../data/base/sysctl.conf")),
     ("etc/ssh/sshd_config.d/lab.conf", 0o644, include_str!("../data/base/sshd.conf")),
     ("etc/systemd/journald.conf.d/lab.conf", 0o644, include_str!("../data/base/journald.conf")),
-    ("etc/systemd/system/haproxy.service.d/lab.conf", 0o644, include_str!("../data/base/haproxy-reload.conf")),
+    (
+        "etc/systemd/system/haproxy.service.d/lab.conf",
+        0o644,
+        include_str!("../data/base/haproxy-reload.conf"),
+    ),
     ("etc/systemd/system/mariadb.service.d/lab.conf", 0o644, include_str!("../data/base/mariadb-start.conf")),
     ("usr/local/sbin/haproxy-alive", 0o755, include_str!("../data/base/haproxy-alive.sh")),
 ];
 
-/// Runs a program so that it and all that it starts end with it, and its mounts with them.
+/// Runs a program so that it and all that it starts end with it, or with this process however that ends, and its mounts with them:
+/// who takes over the lock of a build must find nobody still at it.
 pub(crate) fn enclosed(doing: impl Into<String>, limit: Duration) -> Command {
-    Command::new(doing, "unshare", limit).args([
+    Command::new(doing, "setpriv", limit).args([
+        "--pdeathsig",
+        "KILL",
+        "unshare",
         "--mount",
         "--pid",
         "--fork",
@@ -67,13 +75,26 @@ pub(crate) async fn base(cache: &Cache, teller: &Teller<'_>) -> Result<Sealed, L
     for folder in ["doc", "man", "locale", "info"] {
         debian = debian.arg(format!("--dpkgopt=path-exclude=/usr/share/{folder}/*"));
     }
-    debian.arg(format!("--include={}", packages.join(","))).args([SUITE]).arg(root.to_string_lossy()).arg("-").input(debian_sources()).run().await?;
+    debian
+        .arg(format!("--include={}", packages.join(",")))
+        .args([SUITE])
+        .arg(root.to_string_lossy())
+        .arg("-")
+        .input(debian_sources())
+        .run()
+        .await?;
     for (path, mode, content) in FILES {
         write_file(&root.join(path), mode, content.as_bytes())?;
     }
     write_file(&root.join("finish.sh"), 0o755, FINISH.as_bytes())?;
-    enclosed("finishing the image", FINISH_LIMIT).arg("chroot").arg(root.to_string_lossy()).arg("/finish.sh").run().await?;
-    std::fs::remove_file(root.join("finish.sh")).map_err(LabError::file("deleting", root.join("finish.sh")))?;
+    enclosed("finishing the image", FINISH_LIMIT)
+        .arg("chroot")
+        .arg(root.to_string_lossy())
+        .arg("/finish.sh")
+        .run()
+        .await?;
+    std::fs::remove_file(root.join("finish.sh"))
+        .map_err(LabError::file("deleting", root.join("finish.sh")))?;
     let kept = cache.keep(&name, "", &scratch, &root).await?;
     teller.tell("image", "Debian is ready");
     Ok(kept)
@@ -120,17 +141,20 @@ impl Build<'_> {
         let folder = |name: &str| -> Result<PathBuf, LabError> {
             let path = scratch.join(name);
             std::fs::create_dir(&path).map_err(LabError::file("creating", &path))?;
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).map_err(LabError::file("setting rights of", &path))?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+                .map_err(LabError::file("setting rights of", &path))?;
             Ok(path)
         };
-        let (upper, work, root, things) = (folder("upper")?, folder("work")?, folder("root")?, folder("things")?);
+        let (upper, work, root, things) =
+            (folder("upper")?, folder("work")?, folder("root")?, folder("things")?);
         for (name, place) in self.things {
             let link = things.join(name);
             symlink(place, &link).map_err(LabError::file("linking", link))?;
         }
         let script = scratch.join("script");
         write_file(&script, 0o755, self.script.as_bytes())?;
-        let lowers: Vec<String> = self.lowers.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let lowers: Vec<String> =
+            self.lowers.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let mut command = enclosed(self.doing, self.limit);
         if self.online {
             command = command
@@ -154,5 +178,6 @@ pub(crate) fn write_file(path: &Path, mode: u32, content: &[u8]) -> Result<(), L
         std::fs::create_dir_all(folder).map_err(LabError::file("creating", folder))?;
     }
     std::fs::write(path, content).map_err(LabError::file("writing", path))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(LabError::file("setting rights of", path))
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(LabError::file("setting rights of", path))
 }

@@ -122,7 +122,8 @@ impl Lab {
     }
 
     fn record(&self) -> Result<(Record, Ground), LabError> {
-        let record = Record::read(&self.record_path()).ok_or_else(|| LabError::NoSuchLab { lab: self.name.to_string() })?;
+        let record = Record::read(&self.record_path())
+            .ok_or_else(|| LabError::NoSuchLab { lab: self.name.to_string() })?;
         let ground = Ground::new(&self.name, &record);
         Ok((record, ground))
     }
@@ -133,13 +134,21 @@ impl Lab {
             return Ok(self.machine(node));
         }
         let nodes: Vec<&str> = ground.nodes.iter().map(|(name, _)| name.as_str()).collect();
-        Err(LabError::NoSuchNode { lab: self.name.to_string(), node: node.to_owned(), nodes: nodes.join(", ") })
+        Err(LabError::NoSuchNode {
+            lab: self.name.to_string(),
+            node: node.to_owned(),
+            nodes: nodes.join(", "),
+        })
     }
 
     /// Keeps other processes from making or unmaking this lab at the same time.
     fn hold(&self) -> Result<File, LabError> {
         let folder = self.paths.state.parent().unwrap_or(Path::new("/"));
-        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(LabError::file("creating", folder))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(folder)
+            .map_err(LabError::file("creating", folder))?;
         let path = folder.join(format!(".{}.lock", self.name));
         let file = File::create(&path).map_err(LabError::file("opening", &path))?;
         file.try_lock().map_err(|_| {
@@ -174,12 +183,21 @@ impl Lab {
     }
 
     /// The image and the layer with the release, from the cache or built; the release is shown to the nodes-to-be.
-    async fn prepare(&self, cache: &Cache, release: Release, teller: &Teller<'_>) -> Result<(Sealed, Sealed), LabError> {
+    async fn prepare(
+        &self,
+        cache: &Cache,
+        release: Release,
+        teller: &Teller<'_>,
+    ) -> Result<(Sealed, Sealed), LabError> {
         let base = image::base(cache, teller).await?;
         let repository = package::repository(cache, &base, release, teller).await?;
         let layer = package::layer(cache, &base, &repository, release, teller).await?;
         let state = &self.paths.state;
-        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(state).map_err(LabError::file("creating", state))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(state)
+            .map_err(LabError::file("creating", state))?;
         repository::show(&repository.path, &self.repositories(), release.series).await?;
         Ok((base, layer))
     }
@@ -202,11 +220,15 @@ impl Lab {
         try_join_all(machines.iter().map(|machine| machine.mount(&lowers))).await?;
         let public_key = self.make_key(&machines[0]).await?;
         let host_keys = try_join_all(
-            machines.iter().enumerate().map(|(index, machine)| node_files::write(machine, index, &ground, &secrets, &public_key)),
+            machines
+                .iter()
+                .enumerate()
+                .map(|(index, machine)| node_files::write(machine, index, &ground, &secrets, &public_key)),
         )
         .await?;
         settings::write(state, &ground, &secrets, &host_keys)?;
-        teller.tell("cluster", format!("switching on {} nodes at {}", machines.len(), ground.virtual_address));
+        teller
+            .tell("cluster", format!("switching on {} nodes at {}", machines.len(), ground.virtual_address));
         try_join_all(machines.iter().zip(&ground.nodes).map(|(machine, (node, address))| async move {
             machine.power_on(&self.name.bridge(), &self.repositories()).await?;
             cluster::booted(node, *address).await?;
@@ -233,7 +255,8 @@ impl Lab {
         let made = root.join("root/lab-key");
         let private = std::fs::read_to_string(&made).map_err(LabError::file("reading", &made))?;
         let made_public = root.join("root/lab-key.pub");
-        let public = std::fs::read_to_string(&made_public).map_err(LabError::file("reading", &made_public))?;
+        let public =
+            std::fs::read_to_string(&made_public).map_err(LabError::file("reading", &made_public))?;
         crate::secrets::write_private(&self.key(), &private)?;
         for path in [made, made_public] {
             std::fs::remove_file(&path).map_err(LabError::file("deleting", &path))?;
@@ -285,7 +308,9 @@ impl Lab {
         }
         if !machine.is_mounted() || !bridge::is_up(&self.name) {
             return Err(LabError::refused(
-                format!("the disk or the network of `{node}` is gone: this machine was started anew since the lab was made"),
+                format!(
+                    "the disk or the network of `{node}` is gone: this machine was started anew since the lab was made"
+                ),
                 "take the lab down and make it again with `ostler lab down` and `ostler lab up`",
             ));
         }
@@ -297,25 +322,36 @@ impl Lab {
         }
     }
 
-    /// Waits until the services of a node are back: database synced, keystone healthy, load balancer running.
+    /// Waits until the services of a node are back: database synced, keystone healthy, load balancer running, and the node's servers
+    /// up in every load balancer that can be reached.
     pub async fn returned(&self, node: &str) -> Result<(), LabError> {
         let machine = self.known_machine(node)?;
         let todo = "look at the node with `ostler lab ssh`: `systemctl --failed`, `journalctl -u mariadb`";
-        until(format!("the return of the services of {node}"), todo, RETURN_LIMIT, async || match self.status().await {
-            Err(error) => Seen::NotYet(error.to_string()),
-            Ok(status) => match status.nodes.iter().find(|seen| seen.name == machine.node) {
-                Some(seen) if seen.is_well() => Seen::Holds(()),
-                Some(seen) => Seen::NotYet(format!(
-                    "ssh {}, database {}, keystone {}, load balancer {}",
-                    seen.ssh,
-                    seen.galera.as_deref().unwrap_or("silent"),
-                    seen.keystone,
-                    seen.haproxy
-                )),
-                None => Seen::NotYet("not listed".to_owned()),
-            },
+        until(format!("the return of the services of {node}"), todo, RETURN_LIMIT, async || {
+            match self.status().await {
+                Err(error) => Seen::NotYet(error.to_string()),
+                Ok(status) => match status.nodes.iter().find(|seen| seen.name == machine.node) {
+                    Some(seen) if seen.is_well() => Seen::Holds(()),
+                    Some(seen) => Seen::NotYet(format!(
+                        "ssh {}, database {}, keystone {}, load balancer {}",
+                        seen.ssh,
+                        seen.galera.as_deref().unwrap_or("silent"),
+                        seen.keystone,
+                        seen.haproxy
+                    )),
+                    None => Seen::NotYet("not listed".to_owned()),
+                },
+            }
         })
-        .await
+        .await?;
+        let (_, ground) = self.record()?;
+        let reached = self
+            .machines(&ground)
+            .into_iter()
+            .filter(|machine| machine.link().is_some_and(|link| bridge::is_link_up(&link)));
+        try_join_all(reached.map(|balancer| async move { cluster::carries(&balancer, node).await }))
+            .await
+            .map(drop)
     }
 
     /// Cuts a node's network on this machine's side: the node runs on and hears nobody.
@@ -359,12 +395,31 @@ impl Lab {
     pub fn ssh_argv(&self, node: &str, command: &[String]) -> Result<Vec<String>, LabError> {
         let machine = self.known_machine(node)?;
         let (_, ground) = self.record()?;
-        let address = ground.nodes.iter().find(|(name, _)| *name == machine.node).map(|(_, address)| address.to_string());
-        let mut words: Vec<String> = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "StrictHostKeyChecking=yes"]
-            .map(str::to_owned)
-            .into();
+        let address = ground
+            .nodes
+            .iter()
+            .find(|(name, _)| *name == machine.node)
+            .map(|(_, address)| address.to_string());
+        let mut words: Vec<String> = [
+            "ssh",
+            "-F",
+            "none",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ConnectTimeout=5",
+            "-o",
+            "StrictHostKeyChecking=yes",
+        ]
+        .map(str::to_owned)
+        .into();
         words.extend(["-o".to_owned(), format!("UserKnownHostsFile={}", self.known_hosts().display())]);
-        words.extend(["-o".to_owned(), "IdentitiesOnly=yes".to_owned(), "-i".to_owned(), self.key().display().to_string()]);
+        words.extend([
+            "-o".to_owned(),
+            "IdentitiesOnly=yes".to_owned(),
+            "-i".to_owned(),
+            self.key().display().to_string(),
+        ]);
         words.push(format!("root@{}", address.unwrap_or_default()));
         words.extend(command.iter().cloned());
         Ok(words)
@@ -380,7 +435,8 @@ impl Lab {
     ) -> Result<LoadReport, LabError> {
         let (_, ground) = self.record()?;
         let secrets = Secrets::read(&self.secrets_path())?;
-        load::run(Keystone::new(ground.virtual_address, secrets.admin.reveal()), options, stop, progress).await
+        load::run(Keystone::new(ground.virtual_address, secrets.admin.reveal()), options, stop, progress)
+            .await
     }
 }
 

@@ -82,7 +82,11 @@ impl Machine {
     pub(crate) async fn power_on(&self, bridge: &str, releases: &Path) -> Result<Power, LabError> {
         self.tidy().await?;
         let console = self.folder.join("console.log");
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(&console).map_err(LabError::file("opening", &console))?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&console)
+            .map_err(LabError::file("opening", &console))?;
         let errors = log.try_clone().map_err(LabError::file("opening", &console))?;
         let layout = control_groups();
         // Where systemd is init, nspawn asks it for a scope. Elsewhere the node gets groups of its own: two inits in one would
@@ -109,7 +113,8 @@ impl Machine {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors);
-        let started = command.status().await.map_err(LabError::file("starting systemd-nspawn for", self.root()))?;
+        let started =
+            command.status().await.map_err(LabError::file("starting systemd-nspawn for", self.root()))?;
         if !started.success() {
             return Err(LabError::Command {
                 doing: format!("switching {} on", self.node),
@@ -129,7 +134,8 @@ impl Machine {
     /// The node's processes, if it runs.
     pub(crate) fn power(&self) -> Option<Power> {
         let supervisor = self.supervisors().into_iter().next()?;
-        let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).ok()?;
+        let children =
+            std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).ok()?;
         let init = children.split_whitespace().filter_map(|id| id.parse().ok()).find(|id| is_init(*id))?;
         Some(Power { supervisor, init })
     }
@@ -146,9 +152,12 @@ impl Machine {
         let begun = tokio::time::Instant::now();
         loop {
             for supervisor in self.supervisors() {
-                let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"));
+                let children =
+                    std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"));
                 victims.insert(supervisor);
-                victims.extend(children.unwrap_or_default().split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+                victims.extend(
+                    children.unwrap_or_default().split_whitespace().filter_map(|id| id.parse::<u32>().ok()),
+                );
             }
             // An init is gone only after all processes of its node are.
             victims.retain(|id| is_alive(*id));
@@ -172,7 +181,11 @@ impl Machine {
 
     /// The control groups that are the node's own where this machine has no systemd.
     fn control_groups(&self) -> Vec<PathBuf> {
-        control_groups().hierarchies.iter().map(|hierarchy| hierarchy.join(format!("ostler-lab-{}", self.name))).collect()
+        control_groups()
+            .hierarchies
+            .iter()
+            .map(|hierarchy| hierarchy.join(format!("ostler-lab-{}", self.name)))
+            .collect()
     }
 
     /// Removes what a node without power leaves on this machine: its control groups, and its link, which the kernel takes down
@@ -181,7 +194,9 @@ impl Machine {
         let todo = "see which processes are in its control groups (`cgroup.procs`), and whether `ip link` still shows its link";
         // A long name is not the link's own but one that nspawn gave it besides.
         let link = format!("vb-{}", self.name);
-        let ip = |verb: &str| Command::new("removing a link", "ip", LINK_LIMIT).args(["link", verb, "dev"]).arg(&link);
+        let ip = |verb: &str| {
+            Command::new("removing a link", "ip", LINK_LIMIT).args(["link", verb, "dev"]).arg(&link)
+        };
         until(format!("the end of the traces of {}", self.node), todo, VANISH_LIMIT, async || {
             if let Some(error) = self.control_groups().iter().find_map(|group| remove_group(group).err()) {
                 return Seen::NotYet(error.to_string());
@@ -207,7 +222,7 @@ impl Machine {
         let power = self.power().ok_or_else(|| LabError::NodeIsOff { node: self.node.clone() })?;
         Command::new(format!("{doing} on {}", self.node), "nsenter", limit)
             .arg(format!("--target={}", power.init))
-            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--"])
+            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--"])
             .args(["/usr/bin/env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
             .args(["HOME=/root", "LANG=C.UTF-8", "/bin/sh", "-euc", SCRIPT_FROM_INPUT])
             .input(script)
@@ -269,7 +284,9 @@ fn is_init(id: u32) -> bool {
 fn is_alive(id: u32) -> bool {
     let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/stat")) else { return false };
     // The state follows the name, which is in brackets and may hold anything.
-    !status.rsplit_once(')').is_some_and(|(_, rest)| matches!(rest.trim_start().chars().next(), Some('Z' | 'X')))
+    !status
+        .rsplit_once(')')
+        .is_some_and(|(_, rest)| matches!(rest.trim_start().chars().next(), Some('Z' | 'X')))
 }
 
 fn tail(path: &Path) -> String {
@@ -290,9 +307,16 @@ pub(crate) fn running_machines(lab: &str) -> Vec<String> {
             continue;
         }
         let numbered = |argument: &&str| {
-            argument.strip_prefix(&prefix).is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+            argument
+                .strip_prefix(&prefix)
+                .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
         };
-        found.extend(arguments.find(numbered).and_then(|argument| argument.strip_prefix("--machine=")).map(str::to_owned));
+        found.extend(
+            arguments
+                .find(numbered)
+                .and_then(|argument| argument.strip_prefix("--machine="))
+                .map(str::to_owned),
+        );
     }
     found
 }
@@ -300,8 +324,12 @@ pub(crate) fn running_machines(lab: &str) -> Vec<String> {
 /// Mount points in a folder, inner ones first.
 pub(crate) fn mounts_under(folder: &Path) -> Vec<PathBuf> {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mut found: Vec<PathBuf> =
-        table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).filter(|place| place.starts_with(folder)).collect();
+    let mut found: Vec<PathBuf> = table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from)
+        .filter(|place| place.starts_with(folder))
+        .collect();
     found.sort();
     found.reverse();
     found

@@ -23,7 +23,9 @@ impl LabName {
     /// Checks a name.
     pub fn new(text: &str) -> Result<Self, LabError> {
         let well_formed = text.starts_with(|letter: char| letter.is_ascii_lowercase())
-            && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-')
+            && text
+                .chars()
+                .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-')
             && !text.ends_with('-')
             && text.len() <= NAME_LIMIT;
         if !well_formed {
@@ -116,7 +118,11 @@ mod tests {
         assert_eq!(Subnet::choose("2: eth0 inet 10.0.0.2/8"), Some(Subnet(0)));
         let taken = "5: ol-a    inet 198.18.0.1/24 scope global\n198.18.1.0/24 dev ol-b proto kernel";
         assert_eq!(Subnet::choose(taken), Some(Subnet(2)));
-        assert_eq!(Subnet::choose("inet 198.18.10.1/24"), Some(Subnet(0)), "198.18.1 is no prefix of 198.18.10");
+        assert_eq!(
+            Subnet::choose("inet 198.18.10.1/24"),
+            Some(Subnet(0)),
+            "198.18.1 is no prefix of 198.18.10"
+        );
         let all: String = (0..=255).map(|part| format!("198.18.{part}.0/24 ")).collect();
         assert_eq!(Subnet::choose(&all), None);
     }

@@ -20,7 +20,13 @@ const KEY_LIMIT: Duration = Duration::from_secs(30);
 const PRIORITY: usize = 110;
 
 /// Writes a node's own files; its public host key.
-pub(crate) async fn write(machine: &Machine, index: usize, ground: &Ground, secrets: &Secrets, public_key: &str) -> Result<String, LabError> {
+pub(crate) async fn write(
+    machine: &Machine,
+    index: usize,
+    ground: &Ground,
+    secrets: &Secrets,
+    public_key: &str,
+) -> Result<String, LabError> {
     let root = machine.root();
     let address = ground.nodes[index].1;
     let place = Place { root: &root };
@@ -36,7 +42,18 @@ pub(crate) async fn write(machine: &Machine, index: usize, ground: &Ground, secr
     }
     Command::new(format!("making the host key of {}", machine.node), "chroot", KEY_LIMIT)
         .arg(root.to_string_lossy())
-        .args(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", &machine.node, "-f", "/etc/ssh/ssh_host_ed25519_key"])
+        .args([
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            &machine.node,
+            "-f",
+            "/etc/ssh/ssh_host_ed25519_key",
+        ])
         .run()
         .await?;
     let path = root.join("etc/ssh/ssh_host_ed25519_key.pub");
@@ -59,11 +76,19 @@ fn services(place: &Place<'_>, machine: &Machine, index: usize, ground: &Ground)
     // A cluster of one has nobody to ask whether it may begin.
     let members = if members.len() == 1 { String::new() } else { members.join(",") };
     let virtual_address = ground.virtual_address.to_string();
-    let peers: String =
-        ground.nodes.iter().filter(|(node, _)| *node != machine.node).map(|(_, address)| format!("        {address}\n")).collect();
+    let peers: String = ground
+        .nodes
+        .iter()
+        .filter(|(node, _)| *node != machine.node)
+        .map(|(_, address)| format!("        {address}\n"))
+        .collect();
     let servers = |port: u16, rest: fn(usize) -> &'static str| -> String {
         let lines = ground.nodes.iter().enumerate();
-        lines.map(|(index, (node, address))| format!("    server {node} {address}:{port} check{}\n", rest(index))).collect()
+        lines
+            .map(|(index, (node, address))| {
+                format!("    server {node} {address}:{port} check{}\n", rest(index))
+            })
+            .collect()
     };
     let keystone_servers = servers(5000, |_| "");
     let mariadb_servers = servers(3306, |index| if index == 0 { "" } else { " backup" });
@@ -93,19 +118,27 @@ fn services(place: &Place<'_>, machine: &Machine, index: usize, ground: &Ground)
     Ok(())
 }
 
-fn keystone(place: &Place<'_>, address: Ipv4Addr, ground: &Ground, secrets: &Secrets) -> Result<(), LabError> {
+fn keystone(
+    place: &Place<'_>,
+    address: Ipv4Addr,
+    ground: &Ground,
+    secrets: &Secrets,
+) -> Result<(), LabError> {
     let path = place.root.join("etc/keystone/keystone.conf");
     let mut settings = std::fs::read_to_string(&path).map_err(LabError::file("reading", &path))?;
     // This node's memcached comes first in no list: all nodes must agree where a key is.
     let caches: Vec<String> = ground.nodes.iter().map(|(_, address)| format!("{address}:11211")).collect();
     let virtual_address = ground.virtual_address;
-    let connection = format!("mysql+pymysql://keystone:{}@{virtual_address}/keystone?charset=utf8", secrets.database.reveal());
+    let connection = format!(
+        "mysql+pymysql://keystone:{}@{virtual_address}/keystone?charset=utf8",
+        secrets.database.reveal()
+    );
     let options: [(&str, &str, &str); 15] = [
         ("DEFAULT", "public_endpoint", &format!("http://{virtual_address}:5000")),
         ("cache", "memcache_socket_timeout", "0.5"),
         ("cache", "memcache_dead_retry", "30"),
         ("cache", "memcache_servers", &caches.join(",")),
-        ("cache", "backend", "oslo_cache.memcache_pool"),
+        ("cache", "backend", ground.cache_backend),
         ("cache", "enabled", "true"),
         // A failover of the database takes some seconds; new connections try that long.
         ("database", "retry_interval", "1"),

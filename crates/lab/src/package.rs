@@ -52,7 +52,12 @@ const PACKAGED_OPTIONS: [(&str, &str, &str); 4] = [
 ];
 
 /// The repository of a release, from the cache or built.
-pub(crate) async fn repository(cache: &Cache, base: &Sealed, release: Release, teller: &Teller<'_>) -> Result<Sealed, LabError> {
+pub(crate) async fn repository(
+    cache: &Cache,
+    base: &Sealed,
+    release: Release,
+    teller: &Teller<'_>,
+) -> Result<Sealed, LabError> {
     let mut parts = vec![release.pins, ENVIRONMENT, CONTROL];
     let version = release.package_version();
     parts.push(&version);
@@ -65,7 +70,10 @@ pub(crate) async fn repository(cache: &Cache, base: &Sealed, release: Release, t
     }
     let uv = uv(cache, teller).await?;
     let compiler = if release.needs_compiler() { Some(compiler(cache, base, teller).await?) } else { None };
-    teller.tell("packages", format!("building keystone {} of {} from its wheels", release.upstream(), release.series));
+    teller.tell(
+        "packages",
+        format!("building keystone {} of {} from its wheels", release.upstream(), release.series),
+    );
     let scratch = cache.scratch(&name).await?;
     let pins = scratch.join("pins.txt");
     write_file(&pins, 0o644, release.pins.as_bytes())?;
@@ -89,7 +97,13 @@ pub(crate) async fn repository(cache: &Cache, base: &Sealed, release: Release, t
 }
 
 /// Packs the environment and the package's files, and writes the repository's index.
-async fn pack(release: Release, version: &str, scratch: &Path, upper: &Path, repository: &Path) -> Result<(), LabError> {
+async fn pack(
+    release: Release,
+    version: &str,
+    scratch: &Path,
+    upper: &Path,
+    repository: &Path,
+) -> Result<(), LabError> {
     let stage = scratch.join("stage");
     let opt = stage.join("opt");
     std::fs::create_dir_all(&opt).map_err(LabError::file("creating", &opt))?;
@@ -107,9 +121,16 @@ async fn pack(release: Release, version: &str, scratch: &Path, upper: &Path, rep
     let settings = format!("# OpenStack Identity, release {}\n{settings}", release.series);
     write_file(&stage.join("etc/keystone/keystone.conf"), 0o640, settings.as_bytes())?;
 
-    let architecture = Command::new("asking for this machine's architecture", "dpkg", PACK_LIMIT).arg("--print-architecture").run().await?;
+    let architecture = Command::new("asking for this machine's architecture", "dpkg", PACK_LIMIT)
+        .arg("--print-architecture")
+        .run()
+        .await?;
     let architecture = architecture.trim();
-    let size = Command::new("measuring the package", "du", PACK_LIMIT).args(["-sk", "--"]).arg(stage.to_string_lossy()).run().await?;
+    let size = Command::new("measuring the package", "du", PACK_LIMIT)
+        .args(["-sk", "--"])
+        .arg(stage.to_string_lossy())
+        .run()
+        .await?;
     let size = size.split_whitespace().next().unwrap_or("0").to_owned();
     let control = fill(
         CONTROL,
@@ -134,11 +155,16 @@ async fn pack(release: Release, version: &str, scratch: &Path, upper: &Path, rep
         .await?;
     let content = std::fs::read(&package).map_err(LabError::file("reading", &package))?;
     let sha256 = crate::cache::hexadecimal(&Sha256::digest(&content));
-    let listed = Listed { control: &control, file_name: &file_name, size: content.len() as u64, sha256: &sha256 };
+    let listed =
+        Listed { control: &control, file_name: &file_name, size: content.len() as u64, sha256: &sha256 };
     let index = packages(&[listed]);
     let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S +0000").to_string();
     write_file(&repository.join("Packages"), 0o644, index.as_bytes())?;
-    write_file(&repository.join("Release"), 0o644, release_file(release.series, architecture, &date, &index).as_bytes())
+    write_file(
+        &repository.join("Release"),
+        0o644,
+        release_file(release.series, architecture, &date, &index).as_bytes(),
+    )
 }
 
 /// The layer over the image with the release installed by apt.
@@ -184,15 +210,27 @@ async fn uv(cache: &Cache, teller: &Teller<'_>) -> Result<PathBuf, LabError> {
     let _lock = cache.lock("uv", teller).await?;
     let folder = cache.path("uv");
     let program = folder.join("bin/uv");
-    let works = Command::new("asking uv for its version", "/bin/sh", UV_LIMIT).args(["-c", "exec \"$0\" --version"]).arg(program.to_string_lossy());
+    let works = Command::new("asking uv for its version", "/bin/sh", UV_LIMIT)
+        .args(["-c", "exec \"$0\" --version"])
+        .arg(program.to_string_lossy());
     if works.run().await.is_ok() {
         return Ok(program);
     }
     teller.tell("packages", "installing uv (once)");
     crate::cache::delete(&folder).await?;
-    let todo = "see whether this machine has python3-venv and reaches its Python package index, then try again";
-    Command::new("making an environment for uv", "python3", UV_LIMIT).todo(todo).args(["-m", "venv"]).arg(folder.to_string_lossy()).run().await?;
+    let todo =
+        "see whether this machine has python3-venv and reaches its Python package index, then try again";
+    Command::new("making an environment for uv", "python3", UV_LIMIT)
+        .todo(todo)
+        .args(["-m", "venv"])
+        .arg(folder.to_string_lossy())
+        .run()
+        .await?;
     let pip = folder.join("bin/pip");
-    Command::new("installing uv", &pip.to_string_lossy(), UV_LIMIT).todo(todo).args(["install", "--quiet", "uv>=0.5"]).run().await?;
+    Command::new("installing uv", &pip.to_string_lossy(), UV_LIMIT)
+        .todo(todo)
+        .args(["install", "--quiet", "uv>=0.5"])
+        .run()
+        .await?;
     Ok(program)
 }

@@ -18,7 +18,8 @@ pub(crate) struct Listed<'a> {
 pub(crate) fn packages(listed: &[Listed<'_>]) -> String {
     let mut text = String::new();
     for package in listed {
-        let (before, description) = package.control.split_once("\nDescription:").unwrap_or((package.control.trim_end(), ""));
+        let (before, description) =
+            package.control.split_once("\nDescription:").unwrap_or((package.control.trim_end(), ""));
         text.push_str(before);
         text.push_str(&format!(
             "\nFilename: ./{}\nSize: {}\nSHA256: {}\n",

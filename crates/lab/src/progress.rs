@@ -38,7 +38,8 @@ impl<'a> Teller<'a> {
     }
 
     pub(crate) fn tell(&self, subject: &str, message: impl Into<String>) {
-        let progress = Progress { after: self.begun.elapsed(), subject: subject.to_owned(), message: message.into() };
+        let progress =
+            Progress { after: self.begun.elapsed(), subject: subject.to_owned(), message: message.into() };
         if let Ok(mut listener) = self.listener.lock() {
             listener(progress);
         }

@@ -51,11 +51,23 @@ impl Release {
         format!("2:{}-1~ostler12+1", self.upstream())
     }
 
+    /// How keystone speaks to memcached. The choice stays in the configuration when a node is upgraded: later releases know both.
+    pub(crate) fn cache_backend(&self) -> &'static str {
+        if WITHOUT_CACHE_POOL.contains(&self.series) {
+            "dogpile.cache.memcached"
+        } else {
+            "oslo_cache.memcache_pool"
+        }
+    }
+
     /// Whether a C compiler is needed to build the environment.
     pub(crate) fn needs_compiler(&self) -> bool {
         NEED_A_COMPILER.iter().any(|project| self.version_of(project).is_some())
     }
 }
+
+/// The releases whose `oslo_cache.memcache_pool` needs a module that the pins do not have.
+const WITHOUT_CACHE_POOL: [&str; 1] = ["2023.1"];
 
 /// The releases that a lab can install, oldest first.
 pub fn releases() -> impl Iterator<Item = &'static str> {

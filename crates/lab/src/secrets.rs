@@ -40,14 +40,21 @@ pub(crate) struct Secrets {
 
 impl Secrets {
     pub(crate) fn draw() -> Result<Self, LabError> {
-        let password = || -> Result<Secret, LabError> { Ok(Secret(crate::cache::hexadecimal(&random::<16>()?))) };
+        let password =
+            || -> Result<Secret, LabError> { Ok(Secret(crate::cache::hexadecimal(&random::<16>()?))) };
         let key = || -> Result<Secret, LabError> { Ok(Secret(base64(&random::<32>()?))) };
-        Ok(Self { admin: password()?, database: password()?, fernet: [key()?, key()?], credential: [key()?, key()?] })
+        Ok(Self {
+            admin: password()?,
+            database: password()?,
+            fernet: [key()?, key()?],
+            credential: [key()?, key()?],
+        })
     }
 
     pub(crate) fn read(path: &Path) -> Result<Self, LabError> {
         let text = std::fs::read_to_string(path).map_err(LabError::file("reading", path))?;
-        serde_json::from_str(&text).map_err(|error| LabError::file("understanding", path)(std::io::Error::other(error)))
+        serde_json::from_str(&text)
+            .map_err(|error| LabError::file("understanding", path)(std::io::Error::other(error)))
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<(), LabError> {
@@ -75,7 +82,9 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), LabError> {
 fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], LabError> {
     let mut bytes = [0; LENGTH];
     let source = "/dev/urandom";
-    File::open(source).and_then(|mut file| file.read_exact(&mut bytes)).map_err(LabError::file("reading", source))?;
+    File::open(source)
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(LabError::file("reading", source))?;
     Ok(bytes)
 }
 
@@ -84,7 +93,8 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let word =
+            chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for position in 0..4 {
             if position <= chunk.len() {
                 text.push(char::from(ALPHABET[(word >> (18 - 6 * position) & 63) as usize]));

@@ -5,6 +5,7 @@
 use crate::cache::write_whole;
 use crate::error::LabError;
 use crate::name::{LabName, Subnet, controller_name};
+use crate::release::Release;
 use crate::secrets::{Secrets, write_private};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -53,6 +54,8 @@ pub(crate) struct Ground {
     pub(crate) lab: LabName,
     pub(crate) virtual_address: Ipv4Addr,
     pub(crate) nodes: Vec<(String, Ipv4Addr)>,
+    /// How the release that the nodes are made with speaks to memcached.
+    pub(crate) cache_backend: &'static str,
 }
 
 impl Ground {
@@ -61,13 +64,21 @@ impl Ground {
         Self {
             lab: lab.clone(),
             virtual_address: subnet.virtual_address(),
-            nodes: (0..record.controllers).map(|index| (controller_name(index), subnet.controller(index))).collect(),
+            nodes: (0..record.controllers)
+                .map(|index| (controller_name(index), subnet.controller(index)))
+                .collect(),
+            cache_backend: Release::named(&record.release).map_or("", |release| release.cache_backend()),
         }
     }
 }
 
 /// Writes the files by which the cloud is found. `host_keys` are in the order of the nodes.
-pub(crate) fn write(state: &Path, ground: &Ground, secrets: &Secrets, host_keys: &[String]) -> Result<(), LabError> {
+pub(crate) fn write(
+    state: &Path,
+    ground: &Ground,
+    secrets: &Secrets,
+    host_keys: &[String],
+) -> Result<(), LabError> {
     let mut known = String::new();
     for ((node, address), key) in ground.nodes.iter().zip(host_keys) {
         known.push_str(&format!("{address} {key}\n{node} {key}\n"));
@@ -101,7 +112,9 @@ fn ostler_toml(ground: &Ground) -> String {
         address = ground.virtual_address,
     );
     for (node, address) in &ground.nodes {
-        text.push_str(&format!("\n[clouds.{name}.nodes.{node}]\naddress = \"{address}\"\nroles = [\"controller\"]\n"));
+        text.push_str(&format!(
+            "\n[clouds.{name}.nodes.{node}]\naddress = \"{address}\"\nroles = [\"controller\"]\n"
+        ));
     }
     text
 }
@@ -122,7 +135,10 @@ mod tests {
         let table: toml::Table = text.parse().unwrap();
         let cloud = &table["clouds"]["try-1"];
         assert_eq!(cloud["nodes"]["ctl3"]["address"].as_str(), Some("198.18.4.13"));
-        assert_eq!(cloud["packages"]["source"].as_str(), Some("deb [trusted=yes] file:/srv/openstack/{release} ./"));
+        assert_eq!(
+            cloud["packages"]["source"].as_str(),
+            Some("deb [trusted=yes] file:/srv/openstack/{release} ./")
+        );
         assert!(!text.contains(secrets.admin.reveal()));
         let yaml = std::fs::read_to_string(home.path().join("clouds.yaml")).unwrap();
         assert!(yaml.contains(secrets.admin.reveal()) && yaml.contains("http://198.18.4.10:5000/v3"));

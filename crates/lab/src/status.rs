@@ -2,8 +2,8 @@
 //!
 //! Must never change anything.
 
-use crate::cluster::{answers_ssh, galera};
 use crate::bridge::is_link_up;
+use crate::cluster::{answers_ssh, galera};
 use crate::keystone::Keystone;
 use crate::machine::Machine;
 use crate::settings::{Ground, Record};
@@ -79,9 +79,19 @@ impl NodeStatus {
 }
 
 /// Looks at a lab.
-pub(crate) async fn look(machines: &[Machine], ground: &Ground, record: &Record, releases: &Path) -> LabStatus {
+pub(crate) async fn look(
+    machines: &[Machine],
+    ground: &Ground,
+    record: &Record,
+    releases: &Path,
+) -> LabStatus {
     let cloud = Keystone::new(ground.virtual_address, "");
-    let nodes = join_all(machines.iter().zip(&ground.nodes).map(|(machine, (_, address))| node(machine, *address, ground, &cloud)));
+    let nodes = join_all(
+        machines
+            .iter()
+            .zip(&ground.nodes)
+            .map(|(machine, (_, address))| node(machine, *address, ground, &cloud)),
+    );
     let (nodes, keystone_answers) = join(nodes, cloud.is_healthy(LOOK_LIMIT)).await;
     let mut seen: Vec<String> = std::fs::read_dir(releases)
         .into_iter()

@@ -14,7 +14,10 @@ pub(crate) fn fill(text: &str, values: &[(&str, &str)]) -> Result<String, LabErr
         None => Ok(filled),
         Some((_, rest)) => {
             let place: String = rest.chars().take_while(|letter| *letter != '}').collect();
-            Err(LabError::refused(format!("nothing was given for `{place}` in an embedded text"), "report this as a bug of ostler"))
+            Err(LabError::refused(
+                format!("nothing was given for `{place}` in an embedded text"),
+                "report this as a bug of ostler",
+            ))
         }
     }
 }

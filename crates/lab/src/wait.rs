@@ -18,7 +18,12 @@ pub(crate) enum Seen<T> {
 }
 
 /// Asks until the state holds. `what` and `todo` are for the message when it does not.
-pub(crate) async fn until<T, F, Ask>(what: impl Into<String>, todo: &str, limit: Duration, mut ask: F) -> Result<T, LabError>
+pub(crate) async fn until<T, F, Ask>(
+    what: impl Into<String>,
+    todo: &str,
+    limit: Duration,
+    mut ask: F,
+) -> Result<T, LabError>
 where
     F: FnMut() -> Ask,
     Ask: Future<Output = Seen<T>>,
