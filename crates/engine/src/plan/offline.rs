@@ -27,10 +27,9 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     let after = if proved.is_empty() { stopped.clone() } else { proved };
     let mut switched = Vec::new();
     for host in &hop.seen.hosts {
-        switched.push(turn::switch(hop, maker, host, &stopped));
+        switched.push(turn::switch(hop, maker, host, &after));
     }
-    let mut ready = switched.clone();
-    ready.extend(after);
+    let mut ready = switched;
     if let Some(host) = hop.seen.hosts.first() {
         ready = turn::advise(hop, maker, host, &ready);
         if hop.changes_schema() {

@@ -28,50 +28,37 @@ pub(super) fn dump_host(hop: &Hop<'_>) -> Option<HostName> {
     hop.seen.hosts.iter().rev().find(|host| hop.seen.members.contains(host)).cloned()
 }
 
-/// Copies files of every node.
+/// Copies files of every node but the one that is dumped: a node has one backup of a run, made by one step.
 pub(super) fn back_up_files(hop: &Hop<'_>, maker: &mut Maker<'_>, after: &[StepId]) -> Vec<StepId> {
-    let hosts = hop.seen.hosts.clone();
-    hosts
-        .iter()
+    let dumped = dump_host(hop);
+    let others = hop.seen.hosts.iter().filter(|host| Some(*host) != dumped.as_ref());
+    others
         .map(|host| {
-            let set = BackupSet {
-                directory: hop.scene.cloud.backup_directory.clone(),
-                files: hop.seen.service.config.keep.clone(),
-                databases: Vec::new(),
-            };
-            let title = "copy configuration and keys";
-            maker.on(host, "backup-files", title, Does::BackUp { set }, Undo::Nothing, after)
+            let does = Does::BackUp { set: backup_set(hop, Vec::new()) };
+            maker.on(host, "backup", "copy configuration and keys", does, Undo::Nothing, after)
         })
         .collect()
 }
 
-/// Dumps the database on one node and proves the dump by restoring it.
+/// Copies files of one node, dumps the database there, and proves the dump by restoring it.
 pub(super) fn back_up_database(hop: &Hop<'_>, maker: &mut Maker<'_>, after: &[StepId]) -> Vec<StepId> {
-    let Some(host) = dump_host(hop) else {
-        return Vec::new();
-    };
-    let set = BackupSet {
+    let Some(host) = dump_host(hop) else { return Vec::new() };
+    let database = hop.seen.service.database.name.clone();
+    let title = format!("copy configuration and keys, dump database {database}");
+    let set = backup_set(hop, vec![database]);
+    let does = Does::BackUp { set: set.clone() };
+    let dump = maker.on(&host, "backup", title, does, Undo::Nothing, after);
+    let title = "restore the dump into a scratch server and compare";
+    let proved = maker.on(&host, "prove-backup", title, Does::ProveBackup { set }, Undo::Nothing, &[dump]);
+    vec![proved]
+}
+
+fn backup_set(hop: &Hop<'_>, databases: Vec<String>) -> BackupSet {
+    BackupSet {
         directory: hop.scene.cloud.backup_directory.clone(),
-        files: Vec::new(),
-        databases: vec![hop.seen.service.database.name.clone()],
-    };
-    let dump = maker.on(
-        &host,
-        "backup-database",
-        format!("dump database {}", hop.seen.service.database.name),
-        Does::BackUp { set: set.clone() },
-        Undo::Nothing,
-        after,
-    );
-    let prove = maker.on(
-        &host,
-        "prove-backup",
-        "restore the dump into a scratch server and compare",
-        Does::ProveBackup { set },
-        Undo::Nothing,
-        std::slice::from_ref(&dump),
-    );
-    vec![prove]
+        files: hop.seen.service.config.keep.clone(),
+        databases,
+    }
 }
 
 /// Downloads the new packages everywhere, and lays the new configuration beside the active one.

@@ -25,7 +25,8 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
         let stopped = turn::stop(hop, maker, host, &[drained]);
         let mut ready = vec![turn::switch(hop, maker, host, &[stopped])];
         if number == 0 {
-            ready = turn::advise(hop, maker, host, &ready);
+            // The expand only adds, and the old release goes on with it: it need not wait for advice, the start does.
+            let advised = turn::advise(hop, maker, host, &ready);
             if hop.needs_expand() {
                 let does = Does::Schema {
                     phase: "expand".into(),
@@ -47,6 +48,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
                     why: format!("the schema already has what {} needs (read by SQL)", hop.to.series),
                 });
             }
+            ready.extend(advised);
         }
         let started = turn::start(hop, maker, host, &ready);
         done = vec![turn::return_to_service(hop, maker, host, &[started])];

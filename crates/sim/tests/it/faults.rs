@@ -29,7 +29,7 @@ fn with_fault(step: &str, fault: Fault, mend: impl FnOnce(&ostler_sim::SimCloud)
 
 #[test]
 fn a_step_that_fails_too_often_pauses_the_run_and_a_resume_tries_again() {
-    for step in ["ctl1-expand", "ctl2-install", "ctl3-start", "ctl1-contract", "ctl3-backup-database"] {
+    for step in ["ctl1-expand", "ctl2-install", "ctl3-start", "ctl1-contract", "ctl3-backup"] {
         let why = with_fault(step, Fault::Fails(2), |_| {});
         assert!(why.contains(step), "{why}");
     }

@@ -1,0 +1,12 @@
+//! The real thing: this binary against a real cluster in the lab, under load, with kills, power cuts and bad luck.
+//!
+//! One lab serves all tests, one after another (`./test lab`); each makes sure that it finds what it needs.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what broke by panicking")]
+
+mod bad_luck;
+mod ground;
+mod isolated;
+mod kills;
+mod offline;
+mod power;
+mod zero_downtime;
