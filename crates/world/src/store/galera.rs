@@ -8,7 +8,7 @@
 //! It must never hold a lock in the server between two statements, and never try without end.
 
 use super::fault::{Fault, corrupt, unavailable};
-use super::link::{Cells, Column, Link, Statement, Cell};
+use super::link::{Cell, Cells, Column, Link, Statement};
 use super::migrate::{self, Unmigrated};
 use super::place::{Host, Servers};
 use super::sql::Engine;
@@ -93,6 +93,16 @@ enum Course {
     Elsewhere(String),
     /// Trying again would not help.
     GiveUp(StoreError),
+}
+
+impl Course {
+    fn why(&self) -> String {
+        match self {
+            Course::Duplicate => String::from("a key is there already"),
+            Course::Again(why) | Course::Reconnect(why) | Course::Elsewhere(why) => why.clone(),
+            Course::GiveUp(error) => error.to_string(),
+        }
+    }
 }
 
 impl Galera {
@@ -191,7 +201,9 @@ impl Galera {
                 Err(course) => course,
             };
             if tries >= TRIES_MAX || started.elapsed() + Duration::from_millis(pause_ms) > limit {
-                return Err(Fault::Failed(self.unanswered(course)));
+                let why =
+                    format!("tried {tries} times in {} s; {}", started.elapsed().as_secs(), course.why());
+                return Err(Fault::Failed(self.unanswered(Course::Elsewhere(why))));
             }
             // A connection that was idle for long may be gone while its host is well: the first time costs no pause.
             if tries > 1 || !matches!(course, Course::Reconnect(_)) {
@@ -290,10 +302,12 @@ impl Galera {
                 format!("{host} demands an encrypted connection: {error}"),
                 UNENCRYPTED,
             )),
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. } => Course::GiveUp(corrupt(
-                format!("the tables in {} are not as Ostler made them: {error}", self.place),
-                "Nothing was changed. Restore the database from a copy.",
-            )),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
+                Course::GiveUp(corrupt(
+                    format!("the tables in {} are not as Ostler made them: {error}", self.place),
+                    "Nothing was changed. Restore the database from a copy.",
+                ))
+            }
             error => Course::GiveUp(unavailable(
                 format!("{host}: {error}"),
                 "Check that this account can log in with its password alone.",
@@ -302,15 +316,13 @@ impl Galera {
     }
 
     fn unanswered(&self, course: Course) -> StoreError {
-        let why = match course {
-            Course::GiveUp(error) => return error,
-            Course::Duplicate => String::from("a key is there already"),
-            Course::Again(why) | Course::Reconnect(why) | Course::Elsewhere(why) => why,
-        };
+        if let Course::GiveUp(error) = course {
+            return error;
+        }
         unavailable(
-            format!("the state in {} cannot be reached: {why}", self.place),
+            format!("the state in {} cannot be reached: {}", self.place, course.why()),
             "Check that the hosts' names and ports are right and that the database answers (on Galera: that \
-             wsrep_cluster_status is Primary). What was being stored may or may not be; the next start finds out.",
+             wsrep_cluster_status is Primary).",
         )
     }
 }
@@ -383,7 +395,8 @@ fn lost(error: &io::Error) -> String {
 
 const UNKNOWN_VARIABLE: u16 = 1193;
 
-const UNENCRYPTED: &str = "Allow this account unencrypted connections on the management network (REQUIRE NONE).";
+const UNENCRYPTED: &str =
+    "Allow this account unencrypted connections on the management network (REQUIRE NONE).";
 
 /// What an error number of the server means for us.
 fn explain(place: &str, servers: &Servers, host: &Host, number: u16, message: &str) -> Course {
@@ -397,7 +410,13 @@ fn explain(place: &str, servers: &Servers, host: &Host, number: u16, message: &s
         1040 | 1053 | 1158..=1161 | 1180 | 1203 | 1226 | 1317 | 1927 => Course::Elsewhere(why),
         // A Galera node outside the primary component, or one that is still joining; a node that is read-only.
         1047 | 1290 | 1792 | 1836 => Course::Elsewhere(why),
-        1044 | 1045 | 1130 | 1142 | 1143 | 1227 | 1698 => Course::GiveUp(unavailable(
+        1044 => Course::GiveUp(unavailable(
+            what,
+            format!(
+                "Make it if it is not there, and allow it: `CREATE DATABASE IF NOT EXISTS {database}; GRANT ALL ON {database}.* TO {user}`."
+            ),
+        )),
+        1045 | 1130 | 1142 | 1143 | 1227 | 1698 => Course::GiveUp(unavailable(
             what,
             format!("Check user and password; `GRANT ALL ON {database}.* TO {user}` gives what is needed."),
         )),
@@ -411,7 +430,9 @@ fn explain(place: &str, servers: &Servers, host: &Host, number: u16, message: &s
             "Its tables were removed while Ostler ran. Restore the database from a copy, or start again to make \
              empty ones.",
         )),
-        1021 | 1114 => Course::GiveUp(unavailable(what, "Free some space on the database's hosts and try again.")),
+        1021 | 1114 => {
+            Course::GiveUp(unavailable(what, "Free some space on the database's hosts and try again."))
+        }
         1153 => Course::GiveUp(unavailable(what, "Raise max_allowed_packet on every node of the database.")),
         _ => Course::GiveUp(unavailable(what, "Look at the database server's log.")),
     }

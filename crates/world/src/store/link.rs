@@ -111,8 +111,15 @@ macro_rules! link {
                     let mut matched = 0;
                     let mut transaction = self.begin_with($begin).await?;
                     for statement in statements {
-                        let done = link!(@query statement).execute(&mut *transaction).await?;
-                        matched = done.rows_affected();
+                        match link!(@query statement).execute(&mut *transaction).await {
+                            Ok(done) => matched = done.rows_affected(),
+                            Err(error) => {
+                                // Now, not when the connection is used next: until then it would hold its rows.
+                                // If this fails too, the connection is lost, and the server undoes it.
+                                let _ = transaction.rollback().await;
+                                return Err(error);
+                            }
+                        }
                     }
                     transaction.commit().await?;
                     Ok(matched)

@@ -97,7 +97,8 @@ pub(super) async fn migrate(link: &mut dyn Link, dialect: &Dialect, place: &str)
 }
 
 async fn version(link: &mut dyn Link) -> sqlx::Result<Option<(i64, i64)>> {
-    let rows = link.read(&Statement::new(VERSION, vec![]).giving(&[Column::Integer, Column::Integer])).await?;
+    let rows =
+        link.read(&Statement::new(VERSION, vec![]).giving(&[Column::Integer, Column::Integer])).await?;
     Ok(match rows.first().map(Vec::as_slice) {
         Some([Cell::Integer(version), Cell::Integer(reader)]) => Some((*version, *reader)),
         _ => None,

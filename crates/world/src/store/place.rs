@@ -49,7 +49,8 @@ impl Place {
         match scheme {
             "sqlite" => file(rest.strip_prefix("//").unwrap_or(rest)),
             "mysql" | "mariadb" => {
-                let rest = rest.strip_prefix("//").ok_or_else(|| malformed("`//` is missing after its scheme"))?;
+                let rest =
+                    rest.strip_prefix("//").ok_or_else(|| malformed("`//` is missing after its scheme"))?;
                 servers(rest).map(Place::Servers)
             }
             // A path may hold a colon; a scheme that nobody knows is more likely a mistake than a directory.
@@ -130,7 +131,9 @@ fn unescape(text: &str) -> Result<String, StoreError> {
     while let Some((&first, tail)) = rest.split_first() {
         rest = tail;
         match tail {
-            [high, low, after @ ..] if first == b'%' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            [high, low, after @ ..]
+                if first == b'%' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
                 bytes.push(digit(*high) << 4 | digit(*low));
                 rest = after;
             }

@@ -174,7 +174,11 @@ impl<E: Engine> SqlStore<E> {
         let [cell] = row.as_slice() else { return Err(self.damaged(&what)) };
         let body: PlanBody = self.decode(&what, PLAN_FORMAT, cell, |body: &PlanBody| body.format)?;
         let plan = Plan { id: id.clone(), body };
-        if plan.is_intact() { Ok(Some(plan)) } else { Err(self.damaged(&format!("{what} is not what was approved"))) }
+        if plan.is_intact() {
+            Ok(Some(plan))
+        } else {
+            Err(self.damaged(&format!("{what} is not what was approved")))
+        }
     }
 
     async fn keep(&self, plan: &Plan) -> Result<(), StoreError> {
@@ -194,7 +198,9 @@ impl<E: Engine> SqlStore<E> {
         let statement = Statement::new(SQL, vec![i64::from(limit).into()]);
         let rows = self.rows(statement.giving(&[Column::Bytes, Column::Integer])).await?;
         let row = |row: Cells| match row.as_slice() {
-            [id, kept] => Ok((PlanId::new(self.text("a plan's name", id)?), self.time("a plan's time", kept)?)),
+            [id, kept] => {
+                Ok((PlanId::new(self.text("a plan's name", id)?), self.time("a plan's time", kept)?))
+            }
             _ => Err(self.damaged("the list of plans")),
         };
         rows.into_iter().map(row).collect()
@@ -211,7 +217,8 @@ impl<E: Engine> SqlStore<E> {
     }
 
     async fn last_inventory(&self, cloud: &str) -> Result<Option<Inventory>, StoreError> {
-        const SQL: &str = "SELECT CASE WHEN OCTET_LENGTH(body) <= ? THEN body END FROM inventory WHERE cloud = ?";
+        const SQL: &str =
+            "SELECT CASE WHEN OCTET_LENGTH(body) <= ? THEN body END FROM inventory WHERE cloud = ?";
         let statement = Statement::new(SQL, vec![bound(), cloud.into()]).giving(&[Column::Bytes]);
         let Some(row) = self.one(statement).await? else { return Ok(None) };
         let what = format!("the inventory of {cloud}");
@@ -221,7 +228,8 @@ impl<E: Engine> SqlStore<E> {
 
     async fn last_runs(&self, limit: u32) -> Result<Vec<RunId>, StoreError> {
         const SQL: &str = "SELECT run FROM entry WHERE seq = 0 ORDER BY at DESC, run DESC LIMIT ?";
-        let rows = self.rows(Statement::new(SQL, vec![i64::from(limit).into()]).giving(&[Column::Bytes])).await?;
+        let rows =
+            self.rows(Statement::new(SQL, vec![i64::from(limit).into()]).giving(&[Column::Bytes])).await?;
         let names = rows.iter().flatten().map(|cell| self.text("a run's name", cell));
         names.map(|name| name.map(RunId::new)).collect()
     }
@@ -252,7 +260,8 @@ impl<E: Engine> SqlStore<E> {
             let values = vec![name.into(), owner.into(), until.as_microsecond().into()];
             self.engine.change(&[Statement::new(SQL, values)]).await
         } else {
-            const SQL: &str = "UPDATE lease SET owner = ?, term = term + 1, until = ? WHERE name = ? AND term = ?";
+            const SQL: &str =
+                "UPDATE lease SET owner = ?, term = term + 1, until = ? WHERE name = ? AND term = ?";
             let values =
                 vec![owner.into(), until.as_microsecond().into(), name.into(), Value::Integer(number(term))];
             self.engine.change(&[Statement::new(SQL, values)]).await
@@ -268,7 +277,10 @@ impl<E: Engine> SqlStore<E> {
         // Lost, or won by a statement whose acknowledgement was lost: the row knows.
         self.lease_of(name).await?.ok_or_else(|| {
             corrupt(
-                format!("the lease {name} is gone from {}, although it was granted {term} times", self.engine.place()),
+                format!(
+                    "the lease {name} is gone from {}, although it was granted {term} times",
+                    self.engine.place()
+                ),
                 "The state was replaced while Ostler ran. Stop every Ostler that uses it, then start again.",
             )
         })
@@ -317,11 +329,17 @@ impl<E: Engine> SqlStore<E> {
     }
 
     fn body(&self, what: &str, value: &impl Serialize) -> Result<String, StoreError> {
-        let body = serde_json::to_string(value)
-            .map_err(|error| unavailable(format!("{what} cannot be written as JSON: {error}"), "This is a defect."))?;
+        let body = serde_json::to_string(value).map_err(|error| {
+            unavailable(format!("{what} cannot be written as JSON: {error}"), "This is a defect.")
+        })?;
         if body.len() > STORED_BODY_BYTES_MAX {
             return Err(unavailable(
-                format!("{what} is {} MiB; {} keeps {} at most", body.len() >> 20, self.engine.place(), STORED_BODY_BYTES_MAX >> 20),
+                format!(
+                    "{what} is {} MiB; {} keeps {} at most",
+                    body.len() >> 20,
+                    self.engine.place(),
+                    STORED_BODY_BYTES_MAX >> 20
+                ),
                 "Nothing was stored. Plan for fewer nodes at once.",
             ));
         }

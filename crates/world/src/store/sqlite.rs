@@ -147,11 +147,15 @@ fn make(path: &Path) -> Result<(), StoreError> {
 fn unmade(path: &Path, error: &io::Error) -> StoreError {
     let what = format!("cannot make {}: {error}", path.display());
     let hint = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Free some space there, or choose another place \
-                                                                      with --state.",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "Free some space there, or choose another place \
+                                                                      with --state."
+        }
         io::ErrorKind::NotADirectory => "A part of that path is a file. Choose another place with --state.",
-        io::ErrorKind::ReadOnlyFilesystem => "That file system is mounted read-only. Choose another place with \
-                                              --state.",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "That file system is mounted read-only. Choose another place with \
+                                              --state."
+        }
         _ => "Let this user write there, or choose another place with --state.",
     };
     unavailable(what, hint)

@@ -238,7 +238,7 @@ async fn a_file_that_may_not_be_written_is_refused_in_words() {
     }
     let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     allow(directory.path(), 0o500);
-    assert_unavailable(refusal(&path).await, "cannot be opened");
+    assert_unavailable(refusal(&path).await, "may not be written");
     assert_unavailable(refusal(&directory.path().join("new.db")).await, "Permission denied");
     allow(directory.path(), 0o700);
     allow(&path, 0o000);
@@ -313,15 +313,15 @@ async fn a_state_opens_fast_enough_for_a_command() {
         store.append(&[entry("run", seq, "us")]).await.unwrap();
     }
     let commits = 300.0 / started.elapsed().as_secs_f64();
-    let batch: Vec<_> = (0..50_000).map(|seq| entry("batch", seq, "us")).collect();
+    let batch: Vec<_> = (0..5_000).map(|seq| entry("batch", seq, "us")).collect();
     let started = Instant::now();
     for fifty in batch.chunks(50) {
         store.append(fifty).await.unwrap();
     }
-    let batched = 50_000.0 / started.elapsed().as_secs_f64();
+    let batched = 5_000.0 / started.elapsed().as_secs_f64();
     let started = Instant::now();
     assert_eq!(store.entries(&batch[0].run, 0).await.unwrap().len(), batch.len());
-    let read = 50_000.0 / started.elapsed().as_secs_f64();
+    let read = 5_000.0 / started.elapsed().as_secs_f64();
     drop(store);
     let mut openings: Vec<Duration> = vec![];
     for _ in 0..21 {

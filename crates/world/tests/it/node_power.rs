@@ -1,0 +1,106 @@
+//! What is known of a step when a node loses its power, a connection breaks, or time runs out: on a real cloud, where
+//! `OSTLER_TEST_LAB` names the directory of a lab that is up. `OSTLER_TEST_POWER` names a program that takes
+//! `kill NODE` and `revive NODE`.
+
+use super::node_lab::{Lab, install, texts};
+use ostler_engine::seam::Nodes as _;
+use ostler_model::event::Outcome;
+use ostler_model::step::{Does, Job, Reading};
+use std::time::Instant;
+
+macro_rules! lab {
+    () => {
+        match Lab::open() {
+            Some(lab) => lab,
+            None => return,
+        }
+    };
+}
+
+fn power(order: &str, host: &str) -> bool {
+    let Some(program) = std::env::var_os("OSTLER_TEST_POWER") else { return false };
+    std::process::Command::new(program).args([order, host]).status().unwrap().success()
+}
+
+/// Asks until somebody knows, as a driver would.
+async fn known(lab: &Lab, job: &Job) -> Outcome {
+    let begun = Instant::now();
+    loop {
+        match lab.nodes.settle(job).await {
+            Outcome::Unknown { why } if begun.elapsed().as_secs() < 120 => {
+                eprintln!("after {} ms: {why:?}", begun.elapsed().as_millis())
+            }
+            outcome => break outcome,
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_power_cut_during_an_installation_is_seen_and_repaired() {
+    let lab = lab!();
+    let job = lab.job("install", "ctl3", 120, install("2025.1", "27.1.0"));
+    lab.nodes.begin(&job).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    if !power("kill", "ctl3") {
+        return;
+    }
+    let Outcome::Unknown { why } = lab.nodes.settle(&job).await else { panic!() };
+    eprintln!("{why:?}");
+    assert!(power("revive", "ctl3"));
+    let Outcome::NotDone { why } = known(&lab, &job).await else { panic!() };
+    assert!(why.what.contains("restarted"), "{why:?}");
+    eprintln!("{why:?}");
+    let next = Job { attempt: 2, ..job };
+    let outcome = lab.settle(&next).await;
+    eprintln!("{outcome:?}");
+    assert!(matches!(outcome, Outcome::Done { .. }));
+    // What was stopped for the sake of an upgrade comes back by itself with the node: that is not stopped.
+    let job = lab.job("stop", "ctl3", 60, Does::StopUnits { units: texts(&["keystone.service"]) });
+    assert!(matches!(lab.settle(&job).await, Outcome::Done { .. }));
+    assert!(power("kill", "ctl3") && power("revive", "ctl3"));
+    let outcome = known(&lab, &job).await;
+    eprintln!("{outcome:?}");
+    assert!(matches!(outcome, Outcome::NotDone { .. }));
+    lab.done("back", "ctl3", install("2024.1", "25.0.0")).await;
+}
+
+#[tokio::test]
+async fn an_installation_that_takes_too_long_is_stopped_and_can_be_finished() {
+    let lab = lab!();
+    let job = lab.job("install", "ctl2", 2, install("2025.1", "27.1.0"));
+    let outcome = lab.settle(&job).await;
+    eprintln!("{outcome:?}");
+    let Outcome::NotDone { why } = outcome else { panic!() };
+    assert!(why.what.contains("time was up"));
+    let next = Job { attempt: 2, limit_s: 120, ..job };
+    let outcome = lab.settle(&next).await;
+    eprintln!("{outcome:?}");
+    assert!(matches!(outcome, Outcome::Done { .. }));
+    lab.done("back", "ctl2", install("2024.1", "25.0.0")).await;
+}
+
+#[tokio::test]
+async fn another_process_settles_what_this_one_began_and_a_lost_connection_changes_nothing() {
+    let lab = lab!();
+    let reading = Reading { ok: vec![0], advice: vec![1], blocking_texts: Vec::new() };
+    let check = |argv: &[&str], user: &str| Does::Advise {
+        argv: texts(argv),
+        user: user.into(),
+        reading: reading.clone(),
+    };
+    let job = lab.job("doctor", "ctl2", 60, check(&["sleep", "4"], "keystone"));
+    lab.nodes.begin(&job).await.unwrap();
+    let cut = lab.job("cut", "ctl2", 60, check(&["pkill", "-9", "-f", "sshd: ostler@notty"], "root"));
+    let (outcome, ()) = tokio::join!(lab.nodes.settle(&job), async {
+        tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+        lab.nodes.begin(&cut).await.unwrap();
+    });
+    eprintln!("{outcome:?}");
+    assert!(matches!(outcome, Outcome::Done { .. }));
+    let other = Lab { run: lab.run.clone(), ..Lab::open().unwrap() };
+    assert_eq!(other.nodes.settle(&job).await, outcome);
+    // Beginning the same attempt again starts nothing.
+    other.nodes.begin(&job).await.unwrap();
+    assert_eq!(other.nodes.settle(&job).await, outcome);
+}
