@@ -132,15 +132,15 @@ fn look<'a>(
                 ));
             }
         };
-        if node.proxy.is_some() {
+        // A part that is installed but does not answer is still a part: it may come back at any moment.
+        let has = |unit: &str| node.units.get(unit).is_some_and(|unit| unit.load == "loaded");
+        if node.proxy.is_some() || has("haproxy.service") {
             proxies.push(host.clone());
         }
-        if node.galera.is_some()
-            || node.units.get("mariadb.service").is_some_and(|unit| unit.load == "loaded")
-        {
+        if node.galera.is_some() || has("mariadb.service") {
             members.push(host.clone());
         }
-        if node.cache.is_some() {
+        if node.cache.is_some() || has("memcached.service") {
             caches.push(host.clone());
         }
         if heads.is_none() {

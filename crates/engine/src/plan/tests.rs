@@ -231,6 +231,22 @@ fn a_plan_is_its_content() {
 }
 
 #[test]
+fn a_load_balancer_that_does_not_answer_is_still_one() {
+    let (cloud, catalogue) = (cloud(3), Catalogue::embedded().unwrap());
+    let mut seen = inventory(3, "2:23.0.2-1", HEADS_2023_1);
+    let mut silent = node("ctl3", 3, "2:23.0.2-1", HEADS_2023_1);
+    silent.proxy = None;
+    silent.units.insert("haproxy.service".into(), UnitSeen { load: "loaded".into(), ..UnitSeen::default() });
+    seen.nodes.insert("ctl3".into(), Seen::Fresh(Box::new(silent)));
+    let estimates = Estimates::default();
+    let scene = Scene { cloud: &cloud, catalogue: &catalogue, seen: &seen, estimates: &estimates };
+    let planned = upgrade(&wish("2024.1", None), &scene).unwrap();
+    let serve = planned.report.findings.iter().find(|finding| finding.check == "backends-serve").unwrap();
+    assert_eq!(serve.severity, ostler_model::check::Severity::Error);
+    assert!(serve.evidence[0].contains("ctl3: its HAProxy does not answer"), "{serve:?}");
+}
+
+#[test]
 fn mixed_releases_are_refused() {
     let (cloud, catalogue) = (cloud(3), Catalogue::embedded().unwrap());
     let mut seen = inventory(3, "2:23.0.2-1", HEADS_2023_1);

@@ -220,16 +220,27 @@ fn database_fits(
         return Ok(heads.clone());
     }
     let found = if heads.is_empty() { "none".to_owned() } else { heads.join(" + ") };
-    let owner = seen.service.releases.iter().rev().find(|release| release.any_heads().contains(heads));
-    let why = match owner {
-        Some(release) if release.series > from.series => Why::new(format!(
-            "the schema of {database} ({found}) is that of {}, newer than the code ({})",
-            release.series, from.series
+    let owners: Vec<Series> = seen
+        .service
+        .releases
+        .iter()
+        .filter(|release| release.any_heads().contains(heads))
+        .map(|release| release.series)
+        .collect();
+    let whose = match (owners.first(), owners.last()) {
+        (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
+        (Some(only), _) => only.to_string(),
+        _ => String::new(),
+    };
+    let why = match owners.first() {
+        Some(owner) if *owner > from.series => Why::new(format!(
+            "the schema of {database} ({found}) is that of {whose}, newer than the code ({})",
+            from.series
         ))
         .hint("an upgrade was taken back only half: upgrade the code to that release, or restore the database"),
-        Some(release) => Why::new(format!(
-            "the schema of {database} ({found}) is that of {}, older than the code ({})",
-            release.series, from.series
+        Some(_) => Why::new(format!(
+            "the schema of {database} ({found}) is that of {whose}, older than the code ({})",
+            from.series
         ))
         .hint("a schema change of an earlier upgrade is missing: finish it with the service's own command first"),
         None => Why::new(format!(
