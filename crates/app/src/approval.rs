@@ -21,13 +21,16 @@ pub async fn of_plan(context: &Context, plan: &Plan, yes: bool, otherwise: &str)
     }
     let short = plan.id.short();
     let waiting = |what: &str| {
-        Failure::new(Kind::Waiting, format!("{what}; nothing was changed")).hint(format!("approve and run it: `{otherwise}`"))
+        Failure::new(Kind::Waiting, format!("{what}; nothing was changed"))
+            .hint(format!("approve and run it: `{otherwise}`"))
     };
     if !context.printer.can_ask() {
         return Err(waiting(&format!("plan {short} waits for approval")));
     }
     for _ in 0..ANSWERS_MAX {
-        context.printer.prompt(&format!("To approve, type the first {HASH_CHARACTERS_MIN} characters of {short} (empty: no):"));
+        context.printer.prompt(&format!(
+            "To approve, type the first {HASH_CHARACTERS_MIN} characters of {short} (empty: no):"
+        ));
         let answer = read_line().await.unwrap_or_default();
         let answer = answer.trim().to_lowercase();
         if answer.is_empty() || answer == "no" || answer == "n" {

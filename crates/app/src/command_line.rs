@@ -54,7 +54,14 @@ pub struct Global {
     #[arg(long, global = true, value_name = "STORE", help_heading = "Everywhere")]
     pub state: Option<String>,
     /// `text` for people, `json` for programs.
-    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, help_heading = "Everywhere")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        help_heading = "Everywhere"
+    )]
     pub format: Format,
     /// Plain lines instead of a live display.
     #[arg(long, global = true, help_heading = "Everywhere")]

@@ -37,7 +37,7 @@ pub struct Context {
 /// What must be given back, or told, when the program is interrupted.
 struct Held {
     lease: Lease,
-    run: Option<RunId>,
+    run: Option<(RunId, bool)>,
 }
 
 impl Context {
@@ -97,8 +97,9 @@ impl Context {
         Ok(store)
     }
 
-    /// Remembers what must be given back when the program is interrupted.
-    pub fn hold(&self, lease: Lease, run: Option<RunId>) {
+    /// Remembers what must be given back when the program is interrupted: the lease, and the run that is driven,
+    /// with whether it can be taken back.
+    pub fn hold(&self, lease: Lease, run: Option<(RunId, bool)>) {
         *self.held.borrow_mut() = Some(Held { lease, run });
     }
 
@@ -132,12 +133,12 @@ impl Context {
         let _ = tokio::time::timeout(FAREWELL, self.let_go()).await;
         match run {
             None => Failure::new(Kind::Interrupted, "interrupted"),
-            Some(run) => Failure::new(
+            Some((run, has_way_back)) => Failure::new(
                 Kind::Interrupted,
                 format!("interrupted: no further step of run {run} begins; what is under way is left to its unit on the node"),
             )
             .hint(format!("go on: `ostler run resume {run}`"))
-            .hint(format!("take it back: `ostler run rollback {run}`")),
+            .maybe_hint(has_way_back.then(|| format!("take it back: `ostler run rollback {run}`"))),
         }
     }
 }

@@ -90,16 +90,24 @@ mod tests {
 
     #[test]
     fn lengths_of_time_are_read() {
-        for (text, seconds) in
-            [("0", 0), ("5s", 5), ("10m", 600), ("1h", 3600), ("1h30m", 5400), ("1h 30m 5s", 5405), ("2 min", 120)]
-        {
+        for (text, seconds) in [
+            ("0", 0),
+            ("5s", 5),
+            ("10m", 600),
+            ("1h", 3600),
+            ("1h30m", 5400),
+            ("1h 30m 5s", 5405),
+            ("2 min", 120),
+        ] {
             assert_eq!(text.parse::<Seconds>(), Ok(Seconds(seconds)), "{text}");
         }
     }
 
     #[test]
     fn what_has_no_unit_or_is_out_of_order_is_refused_by_name() {
-        for text in ["", "10", "m", "10 parsecs", "-5s", "5s10m", "1m1m", "99999999999999999999s", "8d", "1.5h"] {
+        for text in
+            ["", "10", "m", "10 parsecs", "-5s", "5s10m", "1m1m", "99999999999999999999s", "8d", "1.5h"]
+        {
             assert!(text.parse::<Seconds>().unwrap_err().contains(text), "{text}");
         }
     }

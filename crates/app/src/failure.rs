@@ -50,6 +50,8 @@ pub enum Kind {
     Held,
     /// Interrupted; it can be resumed.
     Interrupted,
+    /// There is nothing to do: no failure at all.
+    Nothing,
     /// Nobody reads the output any more: no failure at all.
     NobodyListens,
 }
@@ -58,7 +60,7 @@ impl Kind {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Kind::NobodyListens => 0,
+            Kind::Nothing | Kind::NobodyListens => 0,
             Kind::Failed => 1,
             Kind::Usage => 2,
             Kind::Refused(_) => 5,
@@ -73,6 +75,7 @@ impl Kind {
     /// The kind's name in JSON.
     fn word(&self) -> &'static str {
         match self {
+            Kind::Nothing => "nothing",
             Kind::NobodyListens => "nobody-listens",
             Kind::Failed => "failed",
             Kind::Usage => "usage",
@@ -172,6 +175,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Refused(guard) => writeln!(f, "error: refused by {guard}: {}", self.error)?,
+            Kind::Nothing => writeln!(f, "nothing to do: {}", self.error)?,
             _ => writeln!(f, "error: {}", self.error)?,
         }
         for line in &self.evidence {
@@ -205,8 +209,12 @@ impl From<ControlError> for Failure {
             ControlError::Impossible(Impossible::NoSuchStep { .. }) => {
                 Failure::usage(error.to_string()).hint("see its steps: `ostler run show RUN`")
             }
-            ControlError::Impossible(Impossible::WrongState { .. } | Impossible::WrongStep { .. }) => {
-                Failure::usage(error.to_string()).hint("see where it stands: `ostler run show RUN`")
+            ControlError::Impossible(Impossible::WrongState { event, state }) => {
+                Failure::usage(format!("the run is {state}: it cannot be {event}"))
+                    .hint("see how it stands: `ostler run show RUN`")
+            }
+            ControlError::Impossible(Impossible::WrongStep { .. }) => {
+                Failure::usage(error.to_string()).hint("see how it stands: `ostler run show RUN`")
             }
             ControlError::Impossible(_) | ControlError::NoPlan { .. } => {
                 Failure::failed(error.to_string()).hint("is `--state` the store that the run was opened in?")
@@ -218,7 +226,8 @@ impl From<ControlError> for Failure {
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Failure {
         let kind = match refused.kind {
-            RefusedKind::Usage | RefusedKind::Nothing => Kind::Usage,
+            RefusedKind::Usage => Kind::Usage,
+            RefusedKind::Nothing => Kind::Nothing,
             RefusedKind::Guard(name) => Kind::Refused(name.to_owned()),
         };
         Failure::because(kind, &refused.why)

@@ -8,11 +8,14 @@ mod command_line;
 mod context;
 mod duration;
 mod failure;
+mod going;
 mod planning;
 mod printer;
 mod progress;
 mod running;
 mod settings;
+#[cfg(test)]
+mod stories;
 mod survey;
 mod view;
 mod wiring;

@@ -7,8 +7,8 @@ use crate::settings::closest;
 use crate::survey;
 use crate::wiring::Site;
 use ostler_engine::plan::{
-    Choice, Estimates, Planned, Refused, RefusedKind, Schedule, Scene, Wish, basis, lint, look_at, rollback as plan_rollback,
-    schedule, upgrade as plan_upgrade,
+    Choice, Estimates, Planned, Refused, RefusedKind, Scene, Schedule, Wish, basis, lint, look_at,
+    rollback as plan_rollback, schedule, upgrade as plan_upgrade,
 };
 use ostler_engine::run::{Run, Status, load};
 use ostler_engine::seam::Store;
@@ -71,7 +71,9 @@ impl Offer {
         match self.report.findings.iter().find(|finding| finding.severity == Severity::Error) {
             None => Ok(()),
             Some(first) => match errors(&first.check, &first.summary, &self.report.findings) {
-                Some(failure) => Err(failure.hint("nothing was changed; look again with `ostler cloud check`")),
+                Some(failure) => {
+                    Err(failure.hint("nothing was changed; look again with `ostler cloud check`"))
+                }
                 None => Ok(()),
             },
         }
@@ -102,7 +104,8 @@ pub async fn upgrade(site: &Site, ask: &Ask) -> Result<Offer, Failure> {
 /// Plans an upgrade from what was just seen, and keeps the plan.
 pub async fn upgrade_from(site: &Site, ask: &Ask, seen: Inventory) -> Result<Offer, Failure> {
     let estimates = estimates(site.seams.store.as_ref()).await?;
-    let scene = Scene { cloud: &site.cloud.cloud, catalogue: &site.catalogue, seen: &seen, estimates: &estimates };
+    let scene =
+        Scene { cloud: &site.cloud.cloud, catalogue: &site.catalogue, seen: &seen, estimates: &estimates };
     let mut wish = Wish {
         service: ask.service.clone(),
         to: ask.to,
@@ -121,7 +124,9 @@ pub async fn upgrade_from(site: &Site, ask: &Ask, seen: Inventory) -> Result<Off
     }
     let planned = match (plan_upgrade(&wish, &scene), offered) {
         // An illegal hop is the better answer than a package source that lacks it.
-        (Err(Refused { kind: RefusedKind::Guard("package-source"), .. }), Err(failure)) => return Err(failure),
+        (Err(Refused { kind: RefusedKind::Guard("package-source"), .. }), Err(failure)) => {
+            return Err(failure);
+        }
         (Err(refused), _) => return Err(refused.into()),
         (Ok(planned), _) => planned,
     };
@@ -137,7 +142,8 @@ pub async fn upgrade_from(site: &Site, ask: &Ask, seen: Inventory) -> Result<Off
 pub async fn rollback(site: &Site, run: &Run, choice: &Choice) -> Result<Offer, Failure> {
     let seen = survey::fresh(site).await?;
     let estimates = estimates(site.seams.store.as_ref()).await?;
-    let scene = Scene { cloud: &site.cloud.cloud, catalogue: &site.catalogue, seen: &seen, estimates: &estimates };
+    let scene =
+        Scene { cloud: &site.cloud.cloud, catalogue: &site.catalogue, seen: &seen, estimates: &estimates };
     let planned = plan_rollback(run, choice, &scene)?;
     site.seams.store.keep_plan(&planned.plan).await?;
     Ok(Offer::of(planned, seen))
@@ -158,11 +164,16 @@ pub async fn again(site: &Site, plan: Plan) -> Result<Result<Offer, Box<Offer>>,
         ))
         .hint(format!("name it: `--cloud {}`", plan.body.cloud)));
     }
-    let ask =
-        Ask { service: service.clone(), to: *to, strategy: Some(*strategy), soak_s: soak_of(&plan, site.cloud.soak_s) };
+    let ask = Ask {
+        service: service.clone(),
+        to: *to,
+        strategy: Some(*strategy),
+        soak_s: soak_of(&plan, site.cloud.soak_s),
+    };
     let seen = survey::fresh(site).await?;
     let estimates = Estimates::default();
-    let scene = Scene { cloud: &site.cloud.cloud, catalogue: &site.catalogue, seen: &seen, estimates: &estimates };
+    let scene =
+        Scene { cloud: &site.cloud.cloud, catalogue: &site.catalogue, seen: &seen, estimates: &estimates };
     let now = basis(&scene, &look_at(&scene, &ask.service)?);
     let is_same = now == plan.body.basis;
     let mut offer = upgrade_from(site, &ask, seen).await?;
@@ -189,26 +200,33 @@ fn soak_of(plan: &Plan, otherwise: u32) -> u32 {
 /// A plan that was kept, by the beginning of its hash.
 pub async fn kept(store: &dyn Store, hash: &str) -> Result<Plan, Failure> {
     let unknown = || {
-        Failure::usage(format!("there is no plan {hash}")).hint("make one: `ostler upgrade plan --to RELEASE`")
+        Failure::usage(format!("there is no plan {hash}"))
+            .hint("make one: `ostler upgrade plan --to RELEASE`")
     };
     if hash.len() < HASH_CHARACTERS_MIN {
         return Err(Failure::usage(format!("`{hash}` is too short for a plan's hash"))
             .hint(format!("give at least {HASH_CHARACTERS_MIN} characters")));
     }
     let hash_lower = hash.to_lowercase();
-    let mut named: Vec<PlanId> =
-        store.plans(PLANS_SEARCHED).await?.into_iter().map(|(id, _)| id).collect();
+    let mut named: Vec<PlanId> = store.plans(PLANS_SEARCHED).await?.into_iter().map(|(id, _)| id).collect();
     named.retain(|id| id.as_str().starts_with(&hash_lower));
     named.dedup();
     let id = match named.as_slice() {
         [one] => one.clone(),
         [] => PlanId::new(hash_lower),
-        _ => return Err(Failure::usage(format!("several plans begin with {hash}")).hint("give more characters")),
+        _ => {
+            return Err(
+                Failure::usage(format!("several plans begin with {hash}")).hint("give more characters")
+            );
+        }
     };
     let plan = store.plan(&id).await?.ok_or_else(unknown)?;
     if !plan.is_intact() {
-        return Err(Failure::refused("plan-intact", format!("the stored plan {} is not what its hash says", id.short()))
-            .hint("it was damaged or edited: plan anew"));
+        return Err(Failure::refused(
+            "plan-intact",
+            format!("the stored plan {} is not what its hash says", id.short()),
+        )
+        .hint("it was damaged or edited: plan anew"));
     }
     Ok(plan)
 }
@@ -251,19 +269,26 @@ async fn offered(
             }
         }
     }
-    let why = first.unwrap_or_else(|| Why::new(format!("no node could be asked for the packages of {release}")));
+    let why =
+        first.unwrap_or_else(|| Why::new(format!("no node could be asked for the packages of {release}")));
     Err(Failure::because(Kind::Refused("package-source".to_owned()), &why)
         .evidence(format!("asked on: {}", hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(", "))))
 }
 
 /// The newest offered version of each package that belongs to a release. The first package carries the service's
 /// version; the others have their own numbers.
-fn newest(service: &Service, release: Series, offered: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, String> {
-    let main: Vec<&String> = service.flavours.values().flat_map(|installed| installed.packages.first()).collect();
+fn newest(
+    service: &Service,
+    release: Series,
+    offered: &BTreeMap<String, Vec<String>>,
+) -> BTreeMap<String, String> {
+    let main: Vec<&String> =
+        service.flavours.values().flat_map(|installed| installed.packages.first()).collect();
     offered
         .iter()
         .filter_map(|(name, versions)| {
-            let fits = |version: &&String| !main.contains(&name) || service.series_of(version) == Some(release);
+            let fits =
+                |version: &&String| !main.contains(&name) || service.series_of(version) == Some(release);
             Some((name.clone(), versions.iter().find(fits)?.clone()))
         })
         .collect()
@@ -294,7 +319,10 @@ async fn way_back(
         .map(|(host, package, version)| format!("{package} {version} of {host}"))
         .collect();
     (!missing.is_empty()).then(|| {
-        format!("the package source of {present} no longer offers {}: a rollback could not install it", missing.join(", "))
+        format!(
+            "the package source of {present} no longer offers {}: a rollback could not install it",
+            missing.join(", ")
+        )
     })
 }
 
@@ -307,7 +335,10 @@ fn with_caution(plan: Plan, caution: String) -> Result<Plan, Failure> {
 /// The release that was typed, by its series or its name.
 pub fn release(site: &Site, typed: &str) -> Result<Series, Failure> {
     let releases = &site.catalogue.releases;
-    let by_name = releases.values().find(|release| release.name.eq_ignore_ascii_case(typed)).map(|release| release.series);
+    let by_name = releases
+        .values()
+        .find(|release| release.name.eq_ignore_ascii_case(typed))
+        .map(|release| release.series);
     let by_series = typed.parse::<Series>().ok().filter(|series| releases.contains_key(series));
     if let Some(series) = by_series.or(by_name) {
         return Ok(series);
@@ -330,7 +361,9 @@ pub fn service(site: &Site, typed: Option<&str>) -> Result<ServiceName, Failure>
             .maybe_hint(closest(name, known.iter().copied()).map(|meant| format!("did you mean `{meant}`?")))
             .hint(there_are)),
         (None, [only]) => Ok(ServiceName::new(*only)),
-        (None, _) => Err(Failure::usage("it is not clear which service is meant").hint(there_are).hint("name it: `--only SERVICE`")),
+        (None, _) => Err(Failure::usage("it is not clear which service is meant")
+            .hint(there_are)
+            .hint("name it: `--only SERVICE`")),
     }
 }
 

@@ -60,7 +60,11 @@ impl Printer {
         let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
         Printer {
             format,
-            may_animate: on_terminal && io::stderr().is_terminal() && !no_progress && !dumb && format == Format::Text,
+            may_animate: on_terminal
+                && io::stderr().is_terminal()
+                && !no_progress
+                && !dumb
+                && format == Format::Text,
             colour: on_terminal && !no_colour && !dumb && format == Format::Text,
             columns: columns.filter(|columns| COLUMNS_RANGE.contains(columns)).unwrap_or(COLUMNS),
         }
@@ -98,7 +102,7 @@ impl Printer {
 
     /// Prints text; a line's end is added where it lacks one.
     pub fn text(&self, text: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         out.write_all(text.as_bytes())?;
         if !text.is_empty() && !text.ends_with('\n') {
             out.write_all(b"\n")?;
@@ -122,29 +126,84 @@ impl Printer {
 
     /// Prints a line about work under way. Work goes on when nobody reads it.
     pub fn progress_line(&self, line: &str) {
-        let mut out = io::stdout().lock();
+        let mut out = stdout();
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
     }
 
     /// Says something to a person beside the answer; not to programs.
     pub fn note(&self, text: &str) {
         if self.format == Format::Text {
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let _ = writeln!(stderr(), "{text}");
         }
     }
 
     /// Shows a question and leaves the cursor behind it.
     pub fn prompt(&self, question: &str) {
-        let mut out = io::stderr().lock();
+        let mut out = stderr();
         let _ = write!(out, "{question} ").and_then(|()| out.flush());
     }
 
     /// Prints a failure.
     pub fn failure(&self, failure: &Failure) {
-        let mut out = io::stderr().lock();
+        let mut out = stderr();
         let _ = match self.format {
             Format::Json => writeln!(out, "{}", failure.to_json()),
             Format::Text => write!(out, "{failure}"),
         };
+    }
+}
+
+#[cfg(not(test))]
+fn stdout() -> impl Write {
+    io::stdout().lock()
+}
+
+#[cfg(not(test))]
+fn stderr() -> impl Write {
+    io::stderr().lock()
+}
+
+#[cfg(test)]
+use told::Told;
+#[cfg(test)]
+pub use told::take as take_told;
+
+#[cfg(test)]
+fn stdout() -> impl Write {
+    Told
+}
+
+#[cfg(test)]
+fn stderr() -> impl Write {
+    Told
+}
+
+/// In stories, what is printed is kept instead.
+#[cfg(test)]
+mod told {
+    use std::cell::RefCell;
+    use std::io;
+
+    thread_local! {
+        static SO_FAR: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Keeps what is printed.
+    pub struct Told;
+
+    impl io::Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            SO_FAR.with_borrow_mut(|so_far| so_far.extend_from_slice(bytes));
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What was printed since the last time.
+    pub fn take() -> String {
+        SO_FAR.with_borrow_mut(|so_far| String::from_utf8_lossy(&std::mem::take(so_far)).into_owned())
     }
 }

@@ -7,10 +7,11 @@ use crate::duration::words;
 use crate::printer::{Ink, Printer};
 use crate::view::{between, time_of_day};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ostler_engine::run::Run;
+use ostler_engine::run::{Run, RunState};
 use ostler_model::event::{Entry, Event, Facts, Outcome};
 use ostler_model::ids::StepId;
-use std::collections::BTreeMap;
+use ostler_model::step::Gate;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -20,10 +21,16 @@ const TICK: Duration = Duration::from_millis(250);
 /// Piped: steps that are expected to take this long are announced.
 const ANNOUNCED_MS: u64 = 3_000;
 
+/// Characters from which on a hexadecimal word is a digest, and how many of them are shown.
+const DIGEST_CHARACTERS: usize = 40;
+const DIGEST_SHOWN: usize = 12;
+
 /// Shows a run while it goes on.
 pub struct Progress {
     printer: Printer,
     live: Option<Live>,
+    /// Gates that were announced.
+    announced: Mutex<BTreeSet<usize>>,
 }
 
 struct Live {
@@ -37,13 +44,14 @@ impl Progress {
     pub fn new(printer: Printer, run: &Run) -> Progress {
         let live = printer.may_animate.then(|| {
             let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout_with_hz(8));
-            let total = all.add(ProgressBar::new(run.steps.len() as u64));
-            total.set_position((run.steps.len() - run.remaining) as u64);
-            total.set_style(style("{elapsed_precise}  [{pos}/{len}] {wide_bar:.green/dim} {msg}"));
+            let total = ProgressBar::new(run.steps.len() as u64)
+                .with_style(style("{elapsed_precise}  [{pos}/{len}] {bar:24.green/dim}  {wide_msg}"))
+                .with_position((run.steps.len() - run.remaining) as u64);
+            let total = all.add(total);
             total.enable_steady_tick(TICK);
             Live { all, total, steps: Mutex::new(BTreeMap::new()) }
         });
-        Progress { printer, live }
+        Progress { printer, live, announced: Mutex::new(BTreeSet::new()) }
     }
 
     /// Takes the display away.
@@ -78,12 +86,32 @@ impl Progress {
             live.follow(run, entry);
         }
         if let Some(line) = line(&self.printer, run, entry, self.live.is_some()) {
-            match &self.live {
-                Some(live) => {
-                    let _ = live.all.println(line);
-                }
-                None => self.printer.progress_line(&line),
+            self.say(&line);
+        }
+        let Ok(mut announced) = self.announced.lock() else { return };
+        if run.state != RunState::Running {
+            return;
+        }
+        for at in &run.ready {
+            if let Some(watching) = watching(run, *at)
+                && announced.insert(*at)
+            {
+                self.say(&format!(
+                    "{}  {} {}  {watching}",
+                    time_of_day(entry.at),
+                    place(run),
+                    run.step(*at).id
+                ));
             }
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.live {
+            Some(live) => {
+                let _ = live.all.println(line);
+            }
+            None => self.printer.progress_line(line),
         }
     }
 }
@@ -97,10 +125,11 @@ impl Live {
             && let Ok(at) = run.place(step)
         {
             let planned = run.step(at);
-            let bar = self.all.add(ProgressBar::new_spinner());
-            bar.set_style(style("  {spinner} {prefix}  {wide_msg} {elapsed}"));
-            bar.set_prefix(step.to_string());
-            bar.set_message(planned.title.clone());
+            let bar = ProgressBar::new_spinner()
+                .with_style(style("  {spinner} {prefix:<22}  {wide_msg}  {elapsed}"))
+                .with_prefix(step.to_string())
+                .with_message(planned.title.clone());
+            let bar = self.all.add(bar);
             bar.enable_steady_tick(TICK);
             if let Some(title) = run.plan.body.waves.get(usize::from(planned.wave)) {
                 self.total.set_message(title.clone());
@@ -115,6 +144,11 @@ impl Live {
             }
             goes_on
         });
+        if let (true, Some(at)) = (steps.is_empty(), run.ready.first())
+            && let Some(watching) = watching(run, *at)
+        {
+            self.total.set_message(format!("{} {watching}", run.step(*at).id));
+        }
     }
 }
 
@@ -122,10 +156,15 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
+/// How far a run is: `[12/41]`.
+fn place(run: &Run) -> String {
+    let all = run.steps.len().to_string();
+    format!("[{:>width$}/{all}]", run.steps.len() - run.remaining, width = all.len())
+}
+
 /// One line for an entry, where it is worth one.
 pub fn line(printer: &Printer, run: &Run, entry: &Entry, is_live: bool) -> Option<String> {
-    let done = run.steps.len() - run.remaining;
-    let place = format!("[{done:>width$}/{}]", run.steps.len(), width = run.steps.len().to_string().len());
+    let place = place(run);
     let took = |step: &StepId| {
         let began = run.state_of(step).and_then(|state| state.began);
         began.map_or_else(String::new, |began| words(between(began, entry.at)))
@@ -171,7 +210,38 @@ pub fn line(printer: &Printer, run: &Run, entry: &Entry, is_live: bool) -> Optio
     Some(format!("{}  {}", time_of_day(entry.at), text.trim_end()))
 }
 
-/// Facts in one line.
+/// Facts in one line: what a person wants to see go by. The journal has all of them.
 pub fn told(facts: &Facts) -> String {
-    facts.iter().map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect::<Vec<_>>().join(", ")
+    let worth = |(name, value): &(&String, &String)| {
+        // How long it took stands beside it already; pages of text belong into `run show --format json`.
+        let is_time = name.as_str() == "ms" || name.ends_with(" ms");
+        !(is_time || value.contains('\n') || name.ends_with("sessions-cut") && value.as_str() == "0")
+    };
+    let short = |value: &str| {
+        value
+            .split(' ')
+            .map(|word| {
+                match word.len() >= DIGEST_CHARACTERS && word.chars().all(|c| c.is_ascii_hexdigit()) {
+                    true => &word[..DIGEST_SHOWN],
+                    false => word,
+                }
+            })
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let told = facts
+        .iter()
+        .filter(worth)
+        .map(|(name, value)| format!("{} {}", name.replace('_', " "), short(value)));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// What a step that could begin is watching for, if it waits at a quiet gate.
+fn watching(run: &Run, at: usize) -> Option<String> {
+    match &run.step(at).gate {
+        Some(Gate::Quiet { for_s, .. }) if !run.steps[at].passed => {
+            Some(format!("watches that all is quiet for {}", words(u64::from(*for_s) * 1000)))
+        }
+        _ => None,
+    }
 }

@@ -6,13 +6,12 @@ use crate::approval;
 use crate::context::{Context, person};
 use crate::duration::words;
 use crate::failure::{Failure, Kind};
-use crate::planning::{self, Offer};
+use crate::planning::Offer;
 use crate::progress::Progress;
-use crate::view::{between, local, plan as plan_view, run as run_view};
+use crate::view::{between, local, run as run_view};
 use crate::wiring::Site;
-use ostler_engine::plan::Choice;
 use ostler_engine::run::{
-    ControlError, DriveError, Ended, LeaseError, Run, RunState, approve, command, drive, load, open, take,
+    ControlError, DriveError, Ended, LeaseError, Run, approve, command, drive, load, open, take,
 };
 use ostler_engine::seam::{Lease, Store};
 use ostler_model::event::{Actor, Event, Verdict, Why};
@@ -41,12 +40,12 @@ pub enum End {
 }
 
 /// Takes the lease on the cloud, and remembers to give it back.
-async fn take_lease(context: &Context, site: &Site, run: Option<&RunId>) -> Result<Lease, Failure> {
+pub async fn take_lease(context: &Context, site: &Site, run: Option<&Run>) -> Result<Lease, Failure> {
     let (store, clock) = (site.seams.store.as_ref(), site.seams.clock.as_ref());
     let name = format!("cloud/{}", site.cloud.cloud.name);
     match take(store, clock, &name, &lease_owner(), &owner_is_gone).await {
         Ok(lease) => {
-            context.hold(lease.clone(), run.cloned());
+            context.hold(lease.clone(), run.map(|run| (run.id.clone(), has_way_back(run))));
             Ok(lease)
         }
         Err(LeaseError::Held { owner, until }) => {
@@ -63,7 +62,9 @@ async fn take_lease(context: &Context, site: &Site, run: Option<&RunId>) -> Resu
                     local(until)
                 ),
             );
-            Err(failure.hint("see what it does: `ostler run list`").hint("wait for its end, or stop it first"))
+            Err(failure
+                .hint("see what it does: `ostler run list`")
+                .hint("wait for its end, or stop it first"))
         }
         Err(LeaseError::Store(error)) => Err(error.into()),
     }
@@ -82,15 +83,26 @@ pub async fn no_other(site: &Site, except: &[&RunId], seen: Option<jiff::Timesta
             continue;
         }
         if !run_view::is_over(&other) {
-            return Err(Failure::refused("unfinished-run", format!("run {id} ({}) is not finished", other.plan.body.purpose))
-                .evidence(format!("it is {}, {} of {} steps done", run_view::state(&other), other.steps.len() - other.remaining, other.steps.len()))
-                .hint(format!("go on with it: `ostler run resume {id}`"))
-                .hint(format!("take it back: `ostler run rollback {id}`"))
-                .hint(format!("or leave things as they are: `ostler run abort {id} --because TEXT`")));
+            return Err(Failure::refused(
+                "unfinished-run",
+                format!("run {id} ({}) is not finished", other.plan.body.purpose),
+            )
+            .evidence(format!(
+                "it is {}, {} of {} steps done",
+                run_view::state(&other),
+                other.steps.len() - other.remaining,
+                other.steps.len()
+            ))
+            .hint(format!("go on with it: `ostler run resume {id}`"))
+            .maybe_hint(way_back(&other))
+            .hint(format!("or leave things as they are: `ostler run abort {id} --because TEXT`")));
         }
         if seen.is_some_and(|seen| other.opened > seen) {
-            return Err(Failure::new(Kind::Waiting, format!("run {id} changed the cloud after this plan was made; nothing was changed"))
-                .hint("plan again"));
+            return Err(Failure::new(
+                Kind::Waiting,
+                format!("run {id} changed the cloud after this plan was made; nothing was changed"),
+            )
+            .hint("plan again"));
         }
     }
     Ok(())
@@ -100,11 +112,13 @@ pub async fn no_other(site: &Site, except: &[&RunId], seen: Option<jiff::Timesta
 pub async fn begin(context: &Context, site: &Site, offer: &Offer) -> Result<RunId, Failure> {
     let seconds = between(offer.seen.taken, site.now()) / 1000;
     if i64::try_from(seconds).unwrap_or(i64::MAX) > INVENTORY_AGE_MAX_S {
-        return Err(Failure::new(Kind::Waiting, "the cloud was looked at too long ago; nothing was changed").hint("plan again"));
+        return Err(Failure::new(Kind::Waiting, "the cloud was looked at too long ago; nothing was changed")
+            .hint("plan again"));
     }
     site.credentials.clone()?;
     let parent = offer.plan.body.parent.clone();
-    let (store, clock, dice) = (site.seams.store.as_ref(), site.seams.clock.as_ref(), site.seams.dice.as_ref());
+    let (store, clock, dice) =
+        (site.seams.store.as_ref(), site.seams.clock.as_ref(), site.seams.dice.as_ref());
     take_lease(context, site, None).await?;
     let opened = async {
         no_other(site, &parent.iter().collect::<Vec<_>>(), Some(offer.seen.taken)).await?;
@@ -120,8 +134,10 @@ pub async fn begin(context: &Context, site: &Site, offer: &Offer) -> Result<RunI
 
 /// Says to a run that it goes on, under the lease of its cloud.
 pub async fn resume(context: &Context, site: &Site, id: &RunId) -> Result<(), Failure> {
-    take_lease(context, site, Some(id)).await?;
-    let said = command(site.seams.store.as_ref(), site.seams.clock.as_ref(), id, Event::Resumed { who: person() }).await;
+    take_lease(context, site, None).await?;
+    let said =
+        command(site.seams.store.as_ref(), site.seams.clock.as_ref(), id, Event::Resumed { who: person() })
+            .await;
     context.let_go().await;
     said?;
     Ok(())
@@ -131,9 +147,10 @@ pub async fn resume(context: &Context, site: &Site, id: &RunId) -> Result<(), Fa
 pub async fn drive_on(context: &Context, site: &Site, id: &RunId, yes: bool) -> Result<End, Failure> {
     site.credentials.clone()?;
     let store = site.seams.store.as_ref();
-    let progress = Progress::new(context.printer, &load(store, id).await?);
+    let run = load(store, id).await?;
+    let progress = Progress::new(context.printer, &run);
     loop {
-        let lease = match take_lease(context, site, Some(id)).await {
+        let lease = match take_lease(context, site, Some(&run)).await {
             Ok(lease) => lease,
             Err(failure) => {
                 progress.end();
@@ -165,13 +182,18 @@ pub async fn drive_on(context: &Context, site: &Site, id: &RunId, yes: bool) -> 
         let answer = progress.aside(approval::at_gate(context, &question, yes)).await;
         match answer {
             Some(true) => {
-                command(store, site.seams.clock.as_ref(), id, Event::Passed { step, who: person() }).await?;
+                let passed = Event::Passed { step, who: person() };
+                match command(store, site.seams.clock.as_ref(), id, passed).await {
+                    // Somebody else may have said it meanwhile; the driver sees what is so now.
+                    Ok(_) | Err(ControlError::Impossible(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
             Some(false) | None => {
                 progress.end();
                 return Err(Failure::new(Kind::Waiting, format!("run {id} waits before {step}: {question}"))
                     .hint(format!("go on: `ostler run approve {id} --resume`"))
-                    .hint(format!("take it back: `ostler run rollback {id}`")));
+                    .maybe_hint(way_back(&run)));
             }
         }
     }
@@ -181,9 +203,8 @@ pub async fn drive_on(context: &Context, site: &Site, id: &RunId, yes: bool) -> 
 fn broken(id: &RunId, error: DriveError) -> Failure {
     let resume = format!("go on: `ostler run resume {id}`; what is in doubt is asked of the nodes first");
     match error {
-        DriveError::Superseded { .. } => {
-            Failure::new(Kind::Held, error.to_string()).hint(format!("see how it stands: `ostler run show {id}`"))
-        }
+        DriveError::Superseded { .. } => Failure::new(Kind::Held, error.to_string())
+            .hint(format!("see how it stands: `ostler run show {id}`")),
         DriveError::LeaseLost { .. } => Failure::new(Kind::Resumable, error.to_string()).hint(resume),
         DriveError::Store(error) | DriveError::Control(ControlError::Store(error)) => {
             let mut failure = Failure::from(error);
@@ -256,78 +277,17 @@ pub fn paused(run: &Run, why: &Why) -> Failure {
         .evidence(format!("{done} of {} steps are done; what serves goes on serving", run.steps.len()))
         .maybe_hint(why.hint.clone())
         .hint(format!("go on, once that is mended: `ostler run resume {id}`"))
-        .hint(format!("take it back: `ostler run rollback {id}`"))
+        .maybe_hint(way_back(run))
         .hint(format!("see its course: `ostler run show {id}`"))
 }
 
-/// How a run is taken back.
-#[derive(Clone, Copy, Debug)]
-pub struct TakeBack {
-    /// By which way, at which cost.
-    pub choice: Choice,
-    /// Approved beforehand.
-    pub yes: bool,
-    /// Only the preview.
-    pub dry_run: bool,
+/// Whether a run can be taken back at all: a way back has none of its own.
+fn has_way_back(run: &Run) -> bool {
+    matches!(run.plan.body.purpose, Purpose::Upgrade { .. })
 }
 
-/// Plans the way back from a run, has it approved, and goes it. None: it was only shown.
-pub async fn take_back(context: &Context, site: &Site, id: &RunId, how: TakeBack) -> Result<Option<RunId>, Failure> {
-    let mut parent = load(site.seams.store.as_ref(), id).await?;
-    if parent.plan.body.cloud != site.cloud.cloud.name {
-        return Err(other_cloud(&parent, site));
-    }
-    no_other(site, &[id], None).await?;
-    if !how.dry_run {
-        parent = settled(context, site, parent).await?;
-    }
-    let offer = planning::rollback(site, &parent, &how.choice).await?;
-    if context.printer.is_json() && how.dry_run {
-        context.printer.json(&plan_view::to_json(&offer))?;
-    } else if !context.printer.is_json() {
-        context.printer.text(&plan_view::page(&context.printer, &offer))?;
-    }
-    if how.dry_run {
-        return Ok(None);
-    }
-    offer.may_run()?;
-    approval::of_plan(context, &offer.plan, how.yes, &format!("ostler run rollback {id} --yes")).await?;
-    let run = begin(context, site, &offer).await?;
-    let end = drive_on(context, site, &run, how.yes).await?;
-    tell(context, site, &run, end).await?;
-    Ok(Some(run))
-}
-
-/// A run whose steps are all either done or not done: a paused run begins nothing, and what is in doubt is asked.
-async fn settled(context: &Context, site: &Site, run: Run) -> Result<Run, Failure> {
-    let (store, clock) = (site.seams.store.as_ref(), site.seams.clock.as_ref());
-    let mut run = run;
-    if run.state == RunState::Running {
-        take_lease(context, site, Some(&run.id)).await?;
-        let why = Why::new("it is about to be taken back");
-        let paused = command(store, clock, &run.id, Event::Paused { who: person(), why }).await;
-        context.let_go().await;
-        run = paused?;
-    }
-    if !run.doing.is_empty() && matches!(run.state, RunState::Paused { .. }) {
-        let id = run.id.clone();
-        drive_on(context, site, &id, false).await?;
-        run = load(store, &id).await?;
-    }
-    match run.doing.first() {
-        Some(at) if matches!(run.state, RunState::Paused { .. }) => {
-            let step = run.step(*at).id.clone();
-            let why = run.steps[*at].why.as_ref().map_or("nobody answers", |why| why.what.as_str());
-            Err(Failure::refused("step-in-doubt", format!("it is not known what came of step {step} of run {}", run.id))
-                .evidence(why)
-                .hint("bring the node back, then try again")
-                .hint(format!(
-                    "or say so yourself: `ostler run resume {} --skip {step} --because TEXT` vouches for it",
-                    run.id
-                )))
-        }
-        _ => Ok(run),
-    }
+fn way_back(run: &Run) -> Option<String> {
+    has_way_back(run).then(|| format!("take it back: `ostler run rollback {}`", run.id))
 }
 
 /// A run of another cloud than the one that is meant.

@@ -45,6 +45,10 @@ pub fn judged(site: &Site, seen: &Inventory) -> Result<Vec<Finding>, Failure> {
     let mut checks = vec![Check::Reachable { nodes: all }];
     let mut found = Vec::new();
     let estimates = Estimates::default();
+    if known.nodes.is_empty() {
+        return Ok(checks.iter().map(|check| judge(check, seen)).collect());
+    }
+    let answered: BTreeSet<&HostName> = seen.all_fresh().map(|(host, _)| host).collect();
     let scene = Scene { cloud: &cloud, catalogue: &site.catalogue, seen: &known, estimates: &estimates };
     for (name, service) in &site.catalogue.services {
         let there = match look_at(&scene, name) {
@@ -65,12 +69,40 @@ pub fn judged(site: &Site, seen: &Inventory) -> Result<Vec<Finding>, Failure> {
             }
         };
         let releases: BTreeSet<_> = there.releases.values().flatten().copied().collect();
-        let heads: Vec<Vec<String>> =
-            releases.iter().filter_map(|series| service.release(*series)).flat_map(|release| release.any_heads()).collect();
-        checks.extend(preflight(&cloud, &there, &heads).into_iter().filter(|check| !matches!(check, Check::Reachable { .. })));
+        let heads: Vec<Vec<String>> = releases
+            .iter()
+            .filter_map(|series| service.release(*series))
+            .flat_map(|release| release.any_heads())
+            .collect();
+        // That a node is down is said once; of the others is said what was seen.
+        let rest = preflight(&cloud, &there, &heads)
+            .into_iter()
+            .filter(|check| !matches!(check, Check::Reachable { .. }));
+        checks.extend(rest.filter_map(|check| among(check, &answered)));
     }
     found.splice(0..0, checks.iter().map(|check| judge(check, seen)));
     Ok(found)
+}
+
+/// The same question, put to nodes that answered only. None: there are none left to ask.
+fn among(mut check: Check, answered: &BTreeSet<&HostName>) -> Option<Check> {
+    let asked = match &mut check {
+        Check::Reachable { nodes }
+        | Check::GaleraWhole { nodes, .. }
+        | Check::CacheAnswers { nodes }
+        | Check::DiskFree { nodes, .. }
+        | Check::ClocksAgree { nodes, .. }
+        | Check::SameFiles { nodes, .. }
+        | Check::HeadsAre { nodes, .. }
+        | Check::UnitsActive { nodes, .. }
+        | Check::Runs { nodes, .. }
+        | Check::PackagesSettled { nodes } => nodes,
+        Check::AllServe { proxies, .. }
+        | Check::OthersServe { proxies, .. }
+        | Check::OutOfService { proxies, .. } => proxies,
+    };
+    asked.retain(|host| answered.contains(host));
+    (!asked.is_empty()).then_some(check)
 }
 
 /// The cloud without nodes that nothing is known of, and the inventory as if every other node had just answered.

@@ -4,10 +4,10 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::settings::CloudSettings;
+use crate::settings::{CloudSettings, from_reader};
 use ostler_engine::seam::{Called, Cloud, Fut, Power, PowerState, Seams};
 use ostler_model::Timestamp;
-use ostler_model::catalogue::Catalogue;
+use ostler_model::catalogue::{Catalogue, CatalogueError};
 use ostler_model::event::Why;
 use ostler_model::ids::HostName;
 use ostler_model::step::{Call, Through};
@@ -48,6 +48,8 @@ impl Site {
 
     async fn of(context: &Context, cloud: CloudSettings) -> Result<Site, Failure> {
         let catalogue = Arc::new(catalogue(context)?);
+        readable("the SSH key", &cloud.ssh_key, "key")?;
+        readable("the host keys", &cloud.known_hosts, "known-hosts")?;
         let store = context.store().await?;
         let access = SshAccess {
             user: cloud.ssh_user.clone(),
@@ -55,11 +57,15 @@ impl Site {
             known_hosts: cloud.known_hosts.clone(),
         };
         let nodes = Arc::new(SshNodes::new(cloud.cloud.clone(), Arc::clone(&catalogue), access));
-        let (openstack, credentials): (Arc<dyn Cloud>, _) =
-            match KeystoneCloud::new(&cloud.cloud, &cloud.clouds_yaml, &cloud.clouds_entry, nodes.connections()) {
-                Ok(openstack) => (Arc::new(openstack), Ok(())),
-                Err(error) => (Arc::new(NoCredentials(error.to_string())), Err(unusable(&cloud, &error))),
-            };
+        let (openstack, credentials): (Arc<dyn Cloud>, _) = match KeystoneCloud::new(
+            &cloud.cloud,
+            &cloud.clouds_yaml,
+            &cloud.clouds_entry,
+            nodes.connections(),
+        ) {
+            Ok(openstack) => (Arc::new(openstack), Ok(())),
+            Err(error) => (Arc::new(NoCredentials(error.to_string())), Err(unusable(&cloud, &error))),
+        };
         let seams = Seams {
             cloud: openstack,
             nodes,
@@ -77,6 +83,20 @@ impl Site {
     }
 }
 
+/// A file of this machine without which no node can be reached at all: that is no fault of the nodes.
+fn readable(what: &str, path: &Path, key: &str) -> Result<(), Failure> {
+    match std::fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(_) => Err(Failure::usage(format!("{what} cannot be read: {} is no file", path.display()))),
+        Err(error) => Err(Failure::usage(format!("{what} cannot be read: {}: {error}", path.display()))),
+    }
+    .map_err(|failure| {
+        failure.hint(format!(
+            "see to the file, or name another as `{key}` below `[clouds.….ssh]` in ostler.toml"
+        ))
+    })
+}
+
 fn unusable(cloud: &CloudSettings, error: &CredentialsError) -> Failure {
     Failure::usage(error.to_string()).hint(format!(
         "cloud {} takes its credentials from entry `{}` of {}: see `clouds-yaml` and `clouds-entry` in ostler.toml",
@@ -92,7 +112,13 @@ pub fn catalogue(context: &Context) -> Result<Catalogue, Failure> {
         None => Vec::new(),
         Some(directory) => pages(directory)?,
     };
-    Catalogue::with_site(&own).map_err(|error| Failure::usage(error.to_string()))
+    Catalogue::with_site(&own).map_err(|error| match &error {
+        CatalogueError::Unreadable { page, error } => match own.iter().find(|(name, _)| name == page) {
+            Some((_, text)) => from_reader(Path::new(page), text, error),
+            None => Failure::failed(error.to_string()),
+        },
+        CatalogueError::Wrong { .. } => Failure::usage(error.to_string()),
+    })
 }
 
 fn pages(directory: &Path) -> Result<Vec<(String, String)>, Failure> {
@@ -113,7 +139,8 @@ fn pages(directory: &Path) -> Result<Vec<(String, String)>, Failure> {
             let path = entry.map_err(|error| unreadable(&folder, error))?.path();
             if path.extension().is_some_and(|extension| extension == "toml") {
                 let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let name =
+                    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 pages.push((format!("{kind}/{name}"), text));
             }
         }

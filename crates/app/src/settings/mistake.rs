@@ -39,7 +39,7 @@ pub fn at(path: &Path, text: &str, span: Option<Range<usize>>, what: &str) -> Fa
         .evidence(format!("{margin} | {}{}", " ".repeat(column - 1), "^".repeat(carets)))
 }
 
-/// What the reader of the file said, in our words.
+/// What the reader of a file said, in our words.
 pub fn from_reader(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
     let message = error.message();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -54,10 +54,12 @@ pub fn from_reader(path: &Path, text: &str, error: &toml::de::Error) -> Failure 
         message.lines().collect::<Vec<_>>().join(", ")
     };
     let failure = at(path, text, error.span(), &what);
+    if !message.starts_with("unknown ") {
+        return failure;
+    }
     match closest(given, known.iter().copied()) {
         Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
-        None if !known.is_empty() => failure.hint(format!("possible are: {}", known.join(", "))),
-        None => failure.hint("every key is explained in docs/ostler-toml.md"),
+        None => failure.hint(format!("possible are: {}", known.join(", "))),
     }
 }
 
@@ -69,10 +71,7 @@ mod tests {
     fn the_place_is_marked() {
         let text = "a = 1\n  bcd = 2\n";
         let failure = at(Path::new("x.toml"), text, Some(8..11), "wrong");
-        assert_eq!(
-            failure.to_string(),
-            "error: x.toml:2:3: wrong\n    |\n  2 |   bcd = 2\n    |   ^^^\n"
-        );
+        assert_eq!(failure.to_string(), "error: x.toml:2:3: wrong\n    |\n  2 |   bcd = 2\n    |   ^^^\n");
     }
 
     #[test]

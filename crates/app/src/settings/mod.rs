@@ -5,7 +5,7 @@
 mod file;
 mod mistake;
 
-pub use mistake::closest;
+pub use mistake::{closest, from_reader};
 
 use crate::failure::Failure;
 use file::{CloudTable, File};
@@ -91,7 +91,9 @@ impl Settings {
 
     /// Reads the text of a file; paths in it are relative to the file.
     pub fn parse(path: &Path, text: &str) -> Result<Settings, Failure> {
-        let file: File = toml::from_str(text).map_err(|error| mistake::from_reader(path, text, &error))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            from_reader(path, text, &error).hint("every key is explained in docs/ostler-toml.md")
+        })?;
         let page = Page { path, text };
         let mut clouds = Vec::with_capacity(file.clouds.len());
         for (name, table) in file.clouds {
@@ -131,7 +133,9 @@ impl Settings {
             (Some(name), _) => name,
             (None, [only]) => only,
             (None, []) => {
-                return Err(Failure::usage(there_are).hint("docs/ostler-toml.md says how a cloud is declared"));
+                return Err(
+                    Failure::usage(there_are).hint("docs/ostler-toml.md says how a cloud is declared")
+                );
             }
             (None, _) => {
                 return Err(Failure::usage("it is not clear which cloud is meant")
@@ -208,9 +212,9 @@ impl Page<'_> {
 
     fn cloud(&self, name: Spanned<String>, table: CloudTable) -> Result<CloudSettings, Failure> {
         if table.nodes.is_empty() {
-            return Err(self
-                .wrong(&name, &format!("cloud `{}` has no nodes", name.get_ref()))
-                .hint(format!("declare each: [clouds.{}.nodes.NAME] with `address` and `roles`", name.get_ref())));
+            return Err(self.wrong(&name, &format!("cloud `{}` has no nodes", name.get_ref())).hint(
+                format!("declare each: [clouds.{}.nodes.NAME] with `address` and `roles`", name.get_ref()),
+            ));
         }
         let source = &table.packages.source;
         if !source.get_ref().contains(RELEASE_PLACE) {
@@ -220,7 +224,9 @@ impl Page<'_> {
         }
         let directory = &table.backup.directory;
         if !directory.get_ref().starts_with('/') {
-            return Err(self.wrong(directory, "the backup directory is a path on the nodes and begins with `/`"));
+            return Err(
+                self.wrong(directory, "the backup directory is a path on the nodes and begins with `/`")
+            );
         }
         let mut nodes = std::collections::BTreeMap::new();
         for (host, node) in table.nodes {

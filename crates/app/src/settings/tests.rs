@@ -57,6 +57,7 @@ fn a_typo_in_a_key_is_shown_with_its_place_and_what_was_meant() {
       10 | known-host = "/etc/ostler/known_hosts"
          | ^^^^^^^^^^
     hint: did you mean `known-hosts`?
+    hint: every key is explained in docs/ostler-toml.md
     "#);
 }
 
@@ -68,6 +69,7 @@ fn a_typo_in_a_value_is_shown_with_what_was_meant() {
       21 | roles = ["controler"]
          |          ^^^^^^^^^^^
     hint: did you mean `controller`?
+    hint: every key is explained in docs/ostler-toml.md
     "#);
     insta::assert_snapshot!(refused("zero-downtime", "no-downtime"), @r#"
     error: /site/ostler.toml:17:12: `no-downtime` is not possible here
@@ -75,6 +77,7 @@ fn a_typo_in_a_value_is_shown_with_what_was_meant() {
       17 | strategy = "no-downtime"
          |            ^^^^^^^^^^^^^
     hint: did you mean `zero-downtime`?
+    hint: every key is explained in docs/ostler-toml.md
     "#);
 }
 
@@ -85,7 +88,7 @@ fn a_length_of_time_without_a_unit_is_refused() {
          |
       16 | soak = "5"
          |        ^^^
-    hint: possible are: 90s, 10m, 1h, 1h30m
+    hint: every key is explained in docs/ostler-toml.md
     "#);
 }
 

@@ -33,9 +33,13 @@ pub fn finding(printer: &Printer, found: &Finding) -> String {
 /// How many findings of each severity there are, in one line.
 pub fn tally(found: &[Finding]) -> String {
     let of = |severity| found.iter().filter(|finding| finding.severity == severity).count();
-    let parts = [(of(Severity::Error), "error"), (of(Severity::Warning), "warning"), (of(Severity::Advice), "note")];
-    let mut words: Vec<String> =
-        parts.into_iter().filter(|(number, _)| *number > 0).map(|(number, noun)| count(number, noun)).collect();
+    let parts =
+        [(of(Severity::Error), "error"), (of(Severity::Warning), "warning"), (of(Severity::Advice), "note")];
+    let mut words: Vec<String> = parts
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, noun)| count(number, noun))
+        .collect();
     words.push(format!("{} well", count(of(Severity::Ok), "check")));
     words.join(", ")
 }

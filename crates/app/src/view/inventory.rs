@@ -6,6 +6,7 @@ use super::{age, count, local, table};
 use crate::printer::{Ink, Printer};
 use ostler_model::Timestamp;
 use ostler_model::catalogue::{Catalogue, Service, sorted, upstream_version};
+use ostler_model::ids::HostName;
 use ostler_model::inventory::{Inventory, Node, Seen};
 
 /// Galera's number for a member that has all the data and takes part.
@@ -13,7 +14,8 @@ const SYNCED: u32 = 4;
 
 /// Everything that was seen, in short.
 pub fn page(printer: &Printer, seen: &Inventory, catalogue: &Catalogue, now: Timestamp) -> String {
-    let services: Vec<&Service> = catalogue.services.values().filter(|service| is_there(service, seen)).collect();
+    let services: Vec<&Service> =
+        catalogue.services.values().filter(|service| is_there(service, seen)).collect();
     let title = format!("cloud {}, seen {} ({})", seen.cloud, local(seen.taken), age(seen.taken, now));
     let mut text = format!("{}\n\n", printer.ink(Ink::Heading, &title));
 
@@ -43,8 +45,12 @@ pub fn page(printer: &Printer, seen: &Inventory, catalogue: &Catalogue, now: Tim
 }
 
 fn is_there(service: &Service, seen: &Inventory) -> bool {
-    let packages: Vec<&String> = service.flavours.values().flat_map(|installed| &installed.packages).collect();
-    seen.nodes.values().filter_map(known).any(|node| packages.iter().any(|name| node.packages.contains_key(*name)))
+    let packages: Vec<&String> =
+        service.flavours.values().flat_map(|installed| &installed.packages).collect();
+    seen.nodes
+        .values()
+        .filter_map(known)
+        .any(|node| packages.iter().any(|name| node.packages.contains_key(*name)))
 }
 
 fn known(seen: &Seen) -> Option<&Node> {
@@ -85,14 +91,18 @@ fn cells(node: &Node, services: &[&Service]) -> Vec<String> {
 
 fn version(node: &Node, service: &Service) -> String {
     let packages = service.flavours.values().flat_map(|installed| installed.packages.first());
-    let Some(package) = packages.filter_map(|name| node.packages.get(name)).next() else { return "-".to_owned() };
-    let release = service.series_of(&package.version).map_or("unknown release".to_owned(), |series| series.to_string());
+    let Some(package) = packages.filter_map(|name| node.packages.get(name)).next() else {
+        return "-".to_owned();
+    };
+    let release =
+        service.series_of(&package.version).map_or("unknown release".to_owned(), |series| series.to_string());
     let half = if package.status == "ii" { String::new() } else { format!(", {}", package.status) };
     format!("{release} ({}{half})", upstream_version(&package.version))
 }
 
 fn units(node: &Node, services: &[&Service]) -> String {
-    let wanted = services.iter().flat_map(|service| service.flavours.values().flat_map(|installed| &installed.units));
+    let wanted =
+        services.iter().flat_map(|service| service.flavours.values().flat_map(|installed| &installed.units));
     let there: Vec<_> = wanted.filter_map(|name| Some((name, node.units.get(name)?))).collect();
     let bad: Vec<String> = there
         .iter()
@@ -110,7 +120,8 @@ fn schemas(seen: &Inventory, services: &[&Service]) -> String {
     let mut text = String::new();
     for service in services {
         let database = &service.database.name;
-        let Some(heads) = seen.nodes.values().filter_map(known).find_map(|node| node.schemas.get(database)) else {
+        let Some(heads) = seen.nodes.values().filter_map(known).find_map(|node| node.schemas.get(database))
+        else {
             continue;
         };
         let heads = sorted(heads.iter().cloned());
@@ -131,15 +142,20 @@ fn schemas(seen: &Inventory, services: &[&Service]) -> String {
     text
 }
 
+/// A reason, with its host where it does not name it itself.
+fn named(host: &HostName, why: &str) -> String {
+    if why.starts_with(&format!("{host} ")) { why.to_owned() } else { format!("{host}: {why}") }
+}
+
 fn holes(printer: &Printer, seen: &Inventory, now: Timestamp) -> String {
     let mut lines = Vec::new();
     for (host, node) in &seen.nodes {
         match node {
             Seen::Fresh(_) => {}
             Seen::Stale { since, why, .. } => {
-                lines.push(format!("{host}: {why} (what is shown is from {})", age(*since, now)));
+                lines.push(format!("{} (what is shown is from {})", named(host, why), age(*since, now)));
             }
-            Seen::Unreachable { why } => lines.push(format!("{host}: {why}")),
+            Seen::Unreachable { why } => lines.push(named(host, why)),
         }
     }
     lines.extend(seen.gaps.iter().map(|gap| format!("{} {}: {}", gap.host, gap.what, gap.why)));

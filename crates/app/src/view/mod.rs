@@ -34,12 +34,17 @@ pub fn count(number: usize, noun: &str) -> String {
 
 /// A time in the reader's own zone.
 pub fn local(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    at.to_zoned(zone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// The time of day in the reader's own zone.
 pub fn time_of_day(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
+    at.to_zoned(zone()).strftime("%H:%M:%S").to_string()
+}
+
+/// The reader's zone; stories are told in one zone everywhere.
+fn zone() -> TimeZone {
+    if cfg!(test) { TimeZone::UTC } else { TimeZone::system() }
 }
 
 /// Milliseconds from one time to another; none are negative.

@@ -7,6 +7,7 @@ use super::{count, findings, offset};
 use crate::duration::words;
 use crate::planning::Offer;
 use crate::printer::{Ink, Printer};
+use ostler_engine::plan::Outage;
 use ostler_model::check::Severity;
 use ostler_model::plan::{Plan, Purpose};
 use ostler_model::step::{Gate, Step, Undo};
@@ -17,11 +18,8 @@ pub fn page(printer: &Printer, offer: &Offer) -> String {
     let plan = &offer.plan;
     let body = &plan.body;
     let total = words(offer.schedule.total_ms);
-    let mut text = format!(
-        "{} on cloud {}\n",
-        printer.ink(Ink::Heading, &body.purpose.to_string()),
-        body.cloud
-    );
+    let mut text =
+        format!("{} on cloud {}\n", printer.ink(Ink::Heading, &body.purpose.to_string()), body.cloud);
     for decision in &offer.report.decisions {
         text.push_str(&format!("  {decision}\n"));
     }
@@ -33,7 +31,8 @@ pub fn page(printer: &Printer, offer: &Offer) -> String {
     }
     text.push_str(&down(printer, offer));
     text.push_str(&finals(printer, offer));
-    let held: Vec<String> = offer.report.held_back.iter().map(|held| format!("{}: {}", held.what, held.why)).collect();
+    let held: Vec<String> =
+        offer.report.held_back.iter().map(|held| format!("{}: {}", held.what, held.why)).collect();
     text.push_str(&list(printer, Ink::Heading, "Held back", &held));
     text.push_str(&list(printer, Ink::Care, "Mind", &body.cautions));
     text.push_str(&found(printer, offer));
@@ -86,7 +85,10 @@ fn wave(printer: &Printer, offer: &Offer, number: usize, title: &str, widths: Wi
             text.push_str(&format!("   {}\n", printer.ink(Ink::Care, &gate_words(gate))));
         }
         if let Undo::Impossible { because } = &step.undo {
-            text.push_str(&format!("{}\n   {because}\n", printer.ink(Ink::Bad, &rule(printer, "point of no return"))));
+            text.push_str(&format!(
+                "{}\n   {because}\n",
+                printer.ink(Ink::Bad, &rule(printer, "point of no return"))
+            ));
         }
         let line = format!(
             "   {:<id$}  {:<title$}  {:>8}",
@@ -108,7 +110,9 @@ fn gate_words(gate: &Gate) -> String {
         Gate::Quiet { for_s, .. } => {
             format!("waits until all has been quiet for {}", words(u64::from(*for_s) * 1000))
         }
-        Gate::Window { from, to } => format!("waits for the window {} to {}", super::local(*from), super::local(*to)),
+        Gate::Window { from, to } => {
+            format!("waits for the window {} to {}", super::local(*from), super::local(*to))
+        }
     }
 }
 
@@ -121,13 +125,18 @@ pub fn rule(printer: &Printer, title: &str) -> String {
 
 fn down(printer: &Printer, offer: &Offer) -> String {
     let outages = &offer.schedule.outages;
-    let mut lines: Vec<String> = outages
-        .iter()
-        .map(|outage| {
-            let who = if outage.total { "requests fail" } else { "the others serve" };
-            format!("{}: {}, from {} ({who})", outage.what, words(outage.for_ms), offset(outage.from_ms))
-        })
-        .collect();
+    let overlaps = |one: &Outage, other: &Outage| {
+        one.from_ms < other.from_ms + other.for_ms && other.from_ms < one.from_ms + one.for_ms
+    };
+    let line = |outage: &Outage| {
+        let meanwhile = match outage.total {
+            true => " (requests fail)",
+            false if outages.iter().any(|other| other.total && overlaps(outage, other)) => "",
+            false => " (the others serve)",
+        };
+        format!("{}: {}, from {}{meanwhile}", outage.what, words(outage.for_ms), offset(outage.from_ms))
+    };
+    let mut lines: Vec<String> = outages.iter().map(line).collect();
     if !outages.iter().any(|outage| outage.total) {
         lines.push("no request fails: there is always a server that serves".to_owned());
     }
@@ -143,9 +152,13 @@ fn finals(printer: &Printer, offer: &Offer) -> String {
         .filter(|step| matches!(step.undo, Undo::Impossible { .. }))
         .map(|step| format!("from {} on, only forward or a restore ({})", step.id, step.title))
         .collect();
-    match finals.is_empty() {
-        true => list(printer, Ink::Heading, "Way back", &["every step can be taken back".to_owned()]),
-        false => list(printer, Ink::Bad, "Way back", &finals),
+    match (finals.is_empty(), &offer.plan.body.purpose) {
+        (false, _) => list(printer, Ink::Bad, "Way back", &finals),
+        (true, Purpose::Upgrade { .. }) => {
+            let none = "there is no point of no return; `ostler run rollback RUN --dry-run` says what the way back costs";
+            list(printer, Ink::Heading, "Way back", &[none.to_owned()])
+        }
+        (true, Purpose::Rollback { .. }) => String::new(),
     }
 }
 

@@ -12,6 +12,9 @@ use ostler_model::step::{Gate, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// Where steps work that belong to no node.
+const CLOUD: &str = "the cloud as a whole";
+
 /// Where a run stands, in a word.
 pub fn state(run: &Run) -> String {
     match &run.state {
@@ -102,7 +105,13 @@ fn word(status: Status) -> &'static str {
 pub fn page(printer: &Printer, run: &Run, now: Timestamp) -> String {
     let body = &run.plan.body;
     let mut text = format!("{}\n", printer.ink(Ink::Heading, &format!("run {}: {}", run.id, body.purpose)));
-    text.push_str(&format!("  cloud {}, plan {}, opened {} by {}\n", body.cloud, run.plan.id.short(), local(run.opened), run.who));
+    text.push_str(&format!(
+        "  cloud {}, plan {}, opened {} by {}\n",
+        body.cloud,
+        run.plan.id.short(),
+        local(run.opened),
+        run.who
+    ));
     let length = words(between(run.opened, run.latest));
     text.push_str(&format!(
         "  {}: {} of {} done, {length} from the first entry to the last\n",
@@ -171,11 +180,16 @@ fn beside(run: &Run, at: usize, step: &Step) -> String {
 pub fn left_behind(run: &Run) -> Vec<String> {
     let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, step) in run.plan.body.steps.iter().enumerate() {
-        let place = step.on.node().map_or_else(|| "the cloud as a whole".to_owned(), ToString::to_string);
+        let place = step.on.node().map_or_else(|| CLOUD.to_owned(), ToString::to_string);
         places.entry(place).or_default().push(at);
     }
+    let is_told = |place: &str, steps: &[usize]| {
+        place != CLOUD
+            || steps.iter().any(|at| run.steps[*at].attempt > 0 && !run.step(*at).does.only_looks())
+    };
     places
         .into_iter()
+        .filter(|(place, steps)| is_told(place, steps))
         .map(|(place, steps)| {
             let of = |status: Status| -> Vec<usize> {
                 steps.iter().copied().filter(|at| run.steps[*at].status == status).collect()
@@ -206,7 +220,12 @@ pub fn left_behind(run: &Run) -> Vec<String> {
 
 /// Whether a run has changed anything, or may have.
 pub fn may_have_changed(run: &Run) -> bool {
-    run.plan.body.steps.iter().zip(&run.steps).any(|(step, state)| state.attempt > 0 && !step.does.only_looks())
+    run.plan
+        .body
+        .steps
+        .iter()
+        .zip(&run.steps)
+        .any(|(step, state)| state.attempt > 0 && !step.does.only_looks())
 }
 
 /// Whether a run is over.

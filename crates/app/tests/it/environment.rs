@@ -42,6 +42,16 @@ const CLOUDS: &str = "clouds:
       project_domain_name: Default
 ";
 
+/// Made for these tests; it opens nothing.
+const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW
+QyNTUxOQAAACDWXCWg1ZwqT9BAu2FTfLy5VUA0aLV28j45ihJKJe8KKwAAAKAPoaPcD6Gj
+3AAAAAtzc2gtZWQyNTUxOQAAACDWXCWg1ZwqT9BAu2FTfLy5VUA0aLV28j45ihJKJe8KKw
+AAAEDDHNOfIY2bXMLYyW4QH2bean01qzyGoAQbp7xvCXXpN9ZcJaDVnCpP0EC7YVN8vLlV
+QDRotXbyPjmKEkol7worAAAAHW1hZGUgZm9yIHRlc3RzLCBvcGVucyBub3RoaW5n
+-----END OPENSSH PRIVATE KEY-----
+";
+
 /// A home of its own.
 pub struct Home {
     directory: tempfile::TempDir,
@@ -59,6 +69,7 @@ impl Home {
         home.write("ostler.toml", SETTINGS);
         home.write("clouds.yaml", CLOUDS);
         home.write("known_hosts", "");
+        home.write("id_ed25519", KEY);
         home
     }
 
@@ -91,7 +102,8 @@ impl Home {
     /// What the binary answers: exit code, output, errors.
     pub fn says(&self, words: &str) -> String {
         let output = self.command(words).output().unwrap();
-        let mut text = format!("exit {}\n", output.status.code().map_or("none".into(), |code| code.to_string()));
+        let mut text =
+            format!("exit {}\n", output.status.code().map_or("none".into(), |code| code.to_string()));
         for (name, bytes) in [("out", &output.stdout), ("err", &output.stderr)] {
             if !bytes.is_empty() {
                 text.push_str(&format!("--- {name}\n{}", String::from_utf8_lossy(bytes)));
@@ -106,7 +118,11 @@ impl Home {
     pub fn json(&self, words: &str) -> serde_json::Value {
         let output = self.command(&format!("{words} --format json")).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            panic!("{error}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+            panic!(
+                "{error}: {}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            )
         })
     }
 
@@ -142,7 +158,10 @@ pub fn block<F: Future>(future: F) -> F::Output {
 }
 
 fn is_word(event: &Event) -> bool {
-    matches!(event, Event::Opened { .. } | Event::Approved { .. } | Event::Skipped { .. } | Event::Abandoned { .. })
+    matches!(
+        event,
+        Event::Opened { .. } | Event::Approved { .. } | Event::Skipped { .. } | Event::Abandoned { .. }
+    )
 }
 
 /// Somebody.
@@ -206,9 +225,30 @@ pub fn plan() -> Plan {
         waves: vec!["Preflight".into(), "Change ctl1".into()],
         steps: vec![
             step("preflight", 0, Does::Check { checks: Vec::new() }, &[], Undo::Nothing, None),
-            step("ctl1-stop", 1, Does::StopUnits { units: units.clone() }, &["preflight"], Undo::Steps(vec![Does::StartUnits { units: units.clone() }]), None),
-            step("ctl1-start", 1, Does::StartUnits { units: units.clone() }, &["ctl1-stop"], Undo::Nothing, None),
-            step("ctl1-contract", 1, Does::StopUnits { units }, &["ctl1-start"], Undo::Impossible { because }, Some(gate)),
+            step(
+                "ctl1-stop",
+                1,
+                Does::StopUnits { units: units.clone() },
+                &["preflight"],
+                Undo::Steps(vec![Does::StartUnits { units: units.clone() }]),
+                None,
+            ),
+            step(
+                "ctl1-start",
+                1,
+                Does::StartUnits { units: units.clone() },
+                &["ctl1-stop"],
+                Undo::Nothing,
+                None,
+            ),
+            step(
+                "ctl1-contract",
+                1,
+                Does::StopUnits { units },
+                &["ctl1-start"],
+                Undo::Impossible { because },
+                Some(gate),
+            ),
         ],
         budgets: Vec::new(),
         cautions: Vec::new(),

@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 30] = [
     "",
     "cloud",
     "cloud scan",
@@ -31,6 +31,9 @@ const COMMANDS: [&str; 27] = [
     "lab publish",
     "lab withdraw",
     "lab load",
+    "bench",
+    "bench upgrade",
+    "bench rollback",
 ];
 
 #[test]

@@ -3,6 +3,8 @@
 use crate::environment::{Home, alice, approved, block, did, intended, proved};
 use ostler_model::Timestamp;
 use ostler_model::event::{Event, Outcome, Why};
+use std::io::Write;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const RUN: &str = "20260102-030400-aaaa";
@@ -197,8 +199,8 @@ fn a_run_is_paused_by_a_word_once() {
     insta::assert_snapshot!(home.says("run pause last"), @r"
     exit 2
     --- err
-    error: paused cannot follow while the run is paused
-    hint: see where it stands: `ostler run show RUN`
+    error: run 20260102-030400-aaaa is paused already, by alice: a person wants it
+    hint: go on with: `ostler run resume 20260102-030400-aaaa`
     ");
 }
 
@@ -211,7 +213,6 @@ fn what_is_given_up_is_told_plainly() {
     --- out
     run 20260102-030400-aaaa would be given up; it would leave
       ctl1: nothing changed; ctl1-stop failed
-      the cloud as a whole: nothing changed
     see what that means: `ostler cloud check`
     ");
     assert_eq!(home.json("run show last")["state"], "paused");
@@ -220,7 +221,6 @@ fn what_is_given_up_is_told_plainly() {
     --- out
     run 20260102-030400-aaaa is given up; nothing of it goes on or is taken back; it leaves
       ctl1: nothing changed; ctl1-stop failed
-      the cloud as a whole: nothing changed
     see what that means: `ostler cloud check`
     ");
     insta::assert_snapshot!(home.says("run resume last"), @r"
@@ -256,7 +256,7 @@ fn a_rollback_needs_to_see_the_cloud() {
     insta::assert_snapshot!(home.says("run rollback last --dry-run"), @r"
     exit 5
     --- err
-    error: refused by nodes-reachable: ctl1 cannot be seen: the SSH key id_ed25519 cannot be read: No such file or directory (os error 2)
+    error: refused by nodes-reachable: ctl1 cannot be seen: ctl1 does not answer on 127.0.0.1:1: the connection was refused
     hint: a controller that cannot be seen could still run old code, hold a load balancer or a database: bring it back first
     ");
 }
@@ -294,7 +294,7 @@ fn an_interruption_leaves_the_run_resumable_and_gives_the_lease_back() {
     // Its outcome is asked of a node that does not answer.
     events.push(intended("ctl1-stop"));
     home.made_up(RUN, events);
-    let child = home.command("run resume last").stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let child = home.command("run resume last").stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     while home.json("run show last --entries")["entries"].as_array().map_or(0, Vec::len) < 7 {
         assert!(Instant::now() < deadline, "the run did not go on");
@@ -321,4 +321,22 @@ fn a_run_that_was_taken_up_by_a_person_says_who() {
     home.made_up(RUN, vec![approved(), Event::Paused { who: alice(), why: Why::new("lunch") }]);
     let said = said(&home, "run show last");
     assert!(said.contains("paused by alice: lunch"), "{said}");
+}
+
+#[test]
+fn on_a_terminal_a_person_is_asked_at_the_gate() {
+    let home = Home::with_settings();
+    at_the_gate(&home);
+    // `script` gives the binary a terminal of its own.
+    let mut command = std::process::Command::new("script");
+    let typed = format!("{} run resume last", env!("CARGO_BIN_EXE_ostler"));
+    command.args(["--quiet", "--return", "--command", &typed, "/dev/null"]);
+    command.current_dir(home.path("")).env("HOME", home.path("")).env("TERM", "xterm").env("TZ", "UTC");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"no\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("Contract now? [yes/no]"), "{said}");
+    assert!(said.contains("waits before ctl1-contract: Contract now?"), "{said}");
+    assert_eq!(output.status.code(), Some(8), "{said}");
 }

@@ -39,6 +39,7 @@ fn a_typo_is_shown_with_its_place_and_nothing_is_done() {
       3 | virtual-adress = "127.0.0.1"
         | ^^^^^^^^^^^^^^
     hint: did you mean `virtual-address`?
+    hint: every key is explained in docs/ostler-toml.md
     "#);
     assert!(!home.path(".local/state/ostler/state.db").exists());
 }
@@ -76,10 +77,22 @@ fn a_site_page_that_is_wrong_is_named() {
     insta::assert_snapshot!(home.says("upgrade plan --to 2025.1"), @r#"
     exit 2
     --- err
-    error: catalogue page releases/2027.1.toml: TOML parse error at line 2, column 1
-      |
-    2 | nmae = "x"
-      | ^^^^
-    unknown field `nmae`, expected one of `series`, `name`, `date`, `slurp`, `tested-on`, `python`
+    error: releases/2027.1.toml:2:1: there is no key `nmae` here
+        |
+      2 | nmae = "x"
+        | ^^^^
+    hint: did you mean `name`?
     "#);
+}
+
+#[test]
+fn a_key_that_is_not_there_is_no_fault_of_the_nodes() {
+    let home = Home::with_settings();
+    home.write("ostler.toml", SETTINGS.replace("\"id_ed25519\"", "\"id_nothing\""));
+    insta::assert_snapshot!(home.says("cloud scan"), @r"
+    exit 2
+    --- err
+    error: the SSH key cannot be read: id_nothing: No such file or directory (os error 2)
+    hint: see to the file, or name another as `key` below `[clouds.….ssh]` in ostler.toml
+    ");
 }

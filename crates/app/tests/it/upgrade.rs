@@ -47,7 +47,7 @@ fn a_controller_that_cannot_be_seen_keeps_everything_as_it_is() {
     insta::assert_snapshot!(home.says("upgrade run --to 2025.1 --yes"), @r"
     exit 5
     --- err
-    error: refused by nodes-reachable: ctl1 cannot be seen: the SSH key id_ed25519 cannot be read: No such file or directory (os error 2)
+    error: refused by nodes-reachable: ctl1 cannot be seen: ctl1 does not answer on 127.0.0.1:1: the connection was refused
     hint: a controller that cannot be seen could still run old code, hold a load balancer or a database: bring it back first
     ");
     assert_eq!(home.json("run list"), serde_json::json!([]));

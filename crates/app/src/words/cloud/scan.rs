@@ -11,10 +11,12 @@ use clap::Args;
 
 /// Look at every node anew, and remember what was seen.
 #[derive(Debug, Args)]
-#[command(after_help = "What could not be seen is listed with the reason; a node that is down is a gap, not an error.
+#[command(
+    after_help = "What could not be seen is listed with the reason; a node that is down is a gap, not an error.
 
 Example:
-  ostler cloud scan --cloud lab")]
+  ostler cloud scan --cloud lab"
+)]
 pub struct Scan {}
 
 pub(super) async fn scan(context: &Context, _: Scan) -> Result<Exit, Failure> {

@@ -48,8 +48,10 @@ pub(super) async fn load(context: &Context, typed: Load) -> Result<Exit, Failure
     };
     let report = lab.load(options, context.until_stopped(), told).await.map_err(failure)?;
     if let Some(path) = &typed.report {
-        let text = serde_json::to_string_pretty(&report).map_err(|error| Failure::failed(error.to_string()))?;
-        std::fs::write(path, text).map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))?;
+        let text =
+            serde_json::to_string_pretty(&report).map_err(|error| Failure::failed(error.to_string()))?;
+        std::fs::write(path, text)
+            .map_err(|error| Failure::failed(format!("cannot write {}: {error}", path.display())))?;
     }
     if printer.is_json() {
         printer.json(&report)?;
@@ -81,7 +83,10 @@ fn page(report: &LoadReport) -> String {
         ]
     };
     let rows = vec![row("issue", &report.issue), row("validate", &report.validate)];
-    text.push_str(&table(&["TOKENS", "REQUESTS", "FAILED", "BY", "P50", "P99", "SLOWEST", "LONGEST GAP"], rows));
+    text.push_str(&table(
+        &["TOKENS", "REQUESTS", "FAILED", "BY", "P50", "P99", "SLOWEST", "LONGEST GAP"],
+        rows,
+    ));
     text
 }
 

@@ -30,5 +30,6 @@ pub(super) fn ssh(typed: Ssh) -> Result<Exit, Failure> {
     };
     // Returns only if it failed.
     let error = Command::new(program).args(arguments).exec();
-    Err(Failure::failed(format!("{program} did not start: {error}")).hint("install it: `apt-get install openssh-client`"))
+    Err(Failure::failed(format!("{program} did not start: {error}"))
+        .hint("install it: `apt-get install openssh-client`"))
 }

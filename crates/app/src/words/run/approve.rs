@@ -5,6 +5,7 @@
 use super::{named, say, with_site};
 use crate::context::{Context, person};
 use crate::failure::{Exit, Failure};
+use crate::going::{self, OnFailure};
 use crate::running;
 use clap::Args;
 use ostler_engine::run::{Run, RunState, Status, load};
@@ -41,15 +42,15 @@ pub(super) async fn approve(context: &Context, typed: Approve) -> Result<Exit, F
     context.printer.note(&format!("run {id}: {what}: {would}"));
     if !typed.resume || typed.dry_run {
         if !typed.resume {
-            context.printer.note(&format!("unless an ostler drives it already, go on with: `ostler run resume {id}`"));
+            context
+                .printer
+                .note(&format!("unless an ostler drives it already, go on with: `ostler run resume {id}`"));
         }
         return Ok(Exit::Done);
     }
     let (_, site) = with_site(context, id.as_str()).await?;
     running::resume(context, &site, &id).await?;
-    let end = running::drive_on(context, &site, &id, false).await?;
-    running::tell(context, &site, &id, end).await?;
-    Ok(Exit::Done)
+    going::to_the_end(context, &site, &id, false, OnFailure::Stop).await
 }
 
 /// What there is to approve.
@@ -79,7 +80,8 @@ fn word(run: &Run, step: Option<&str>) -> Result<(Event, String), Failure> {
             .hint(format!("see how it stands: `ostler run show {}`", run.id))),
         several => {
             let names: Vec<&str> = several.iter().map(StepId::as_str).collect();
-            Err(Failure::usage(format!("run {} waits at several gates", run.id)).hint(format!("name one with --step: {}", names.join(", "))))
+            Err(Failure::usage(format!("run {} waits at several gates", run.id))
+                .hint(format!("name one with --step: {}", names.join(", "))))
         }
     }
 }

@@ -69,10 +69,13 @@ async fn named(store: &dyn Store, typed: &str) -> Result<RunId, Failure> {
     runs.retain(|run| !typed.is_empty() && is_meant(run));
     match runs.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(Failure::usage(format!("there is no run `{typed}`")).hint("see which there are: `ostler run list`")),
+        [] => Err(Failure::usage(format!("there is no run `{typed}`"))
+            .hint("see which there are: `ostler run list`")),
         several => {
             let names: Vec<&str> = several.iter().take(5).map(RunId::as_str).collect();
-            Err(Failure::usage(format!("`{typed}` fits {} runs", several.len())).evidence(names.join(", ")).hint("type more of it"))
+            Err(Failure::usage(format!("`{typed}` fits {} runs", several.len()))
+                .evidence(names.join(", "))
+                .hint("type more of it"))
         }
     }
 }

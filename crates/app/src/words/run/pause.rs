@@ -6,6 +6,7 @@ use super::{named, say};
 use crate::context::{Context, person};
 use crate::failure::{Exit, Failure};
 use clap::Args;
+use ostler_engine::run::{RunState, load};
 use ostler_model::event::{Event, Why};
 
 /// Let a run begin nothing more until it is resumed.
@@ -26,9 +27,17 @@ pub struct Pause {
 pub(super) async fn pause(context: &Context, typed: Pause) -> Result<Exit, Failure> {
     let store = context.store().await?;
     let id = named(store.as_ref(), &typed.run).await?;
+    if let RunState::Paused { who, why } = load(store.as_ref(), &id).await?.state {
+        return Err(Failure::usage(format!("run {id} is paused already, by {who}: {}", why.what))
+            .hint(format!("go on with: `ostler run resume {id}`")));
+    }
     let event = Event::Paused { who: person(), why: Why::new(typed.because) };
     say(store.as_ref(), &id, event, typed.dry_run).await?;
-    let would = if typed.dry_run { "would be paused" } else { "is paused: what is under way is finished, nothing new begins" };
+    let would = if typed.dry_run {
+        "would be paused"
+    } else {
+        "is paused: what is under way is finished, nothing new begins"
+    };
     context.printer.note(&format!("run {id} {would}"));
     context.printer.note(&format!("go on with: `ostler run resume {id}`"));
     Ok(Exit::Done)

@@ -6,6 +6,7 @@ use super::{say, with_site};
 use crate::approval;
 use crate::context::{Context, person};
 use crate::failure::{Exit, Failure};
+use crate::going::{self, OnFailure};
 use crate::running;
 use crate::view::{count, run as view};
 use clap::Args;
@@ -16,11 +17,13 @@ use ostler_model::plan::Purpose;
 
 /// Go on with a run that was interrupted or paused.
 #[derive(Debug, Args)]
-#[command(after_help = "What was under way is asked of the nodes first; a step that failed gets all its tries again.
+#[command(
+    after_help = "What was under way is asked of the nodes first; a step that failed gets all its tries again.
 
 Examples:
   ostler run resume last
-  ostler run resume last --skip ctl1-advise --because 'checked by hand, ticket 4711'")]
+  ostler run resume last --skip ctl1-advise --because 'checked by hand, ticket 4711'"
+)]
 pub struct Resume {
     /// The run: its name, the beginning or end of it, or `last`.
     run: String,
@@ -33,6 +36,9 @@ pub struct Resume {
     /// Pass gates without asking.
     #[arg(long)]
     yes: bool,
+    /// What to do when a step fails.
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    on_failure: OnFailure,
     /// Only say what would come next.
     #[arg(long)]
     dry_run: bool,
@@ -69,9 +75,7 @@ pub(super) async fn resume(context: &Context, typed: Resume) -> Result<Exit, Fai
     };
     running::no_other(&site, &parent.into_iter().chain([&id]).collect::<Vec<_>>(), None).await?;
     running::resume(context, &site, &id).await?;
-    let end = running::drive_on(context, &site, &id, typed.yes).await?;
-    running::tell(context, &site, &id, end).await?;
-    Ok(Exit::Done)
+    going::to_the_end(context, &site, &id, typed.yes, typed.on_failure).await
 }
 
 fn foresee(context: &Context, run: &ostler_engine::run::Run) -> Result<Exit, Failure> {
@@ -79,9 +83,11 @@ fn foresee(context: &Context, run: &ostler_engine::run::Run) -> Result<Exit, Fai
         places.iter().map(|at| run.step(*at).id.to_string()).collect::<Vec<_>>().join(", ")
     };
     let mut text = format!("run {}: {}, {} left\n", run.id, view::state(run), count(run.remaining, "step"));
-    for (what, places) in
-        [("in doubt, to be asked of the nodes", &run.doing), ("failed, to be tried again", &run.failed), ("next", &run.ready)]
-    {
+    for (what, places) in [
+        ("in doubt, to be asked of the nodes", &run.doing),
+        ("failed, to be tried again", &run.failed),
+        ("next", &run.ready),
+    ] {
         if !places.is_empty() {
             text.push_str(&format!("  {what}: {}\n", names(places)));
         }

@@ -5,19 +5,21 @@
 use super::with_site;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::running::{self, TakeBack};
+use crate::going::{self, TakeBack};
 use clap::{Args, ValueEnum};
 use ostler_engine::plan::Choice;
 use ostler_model::plan::RollbackWay;
 
 /// Take a run back.
 #[derive(Debug, Args)]
-#[command(after_help = "Without --way the one that loses least is chosen. A way that loses data needs --accept-loss.
+#[command(
+    after_help = "Without --way the one that loses least is chosen. A way that loses data needs --accept-loss.
 
 Examples:
   ostler run rollback last --dry-run
   ostler run rollback last
-  ostler run rollback last --way isolated-cluster --accept-loss")]
+  ostler run rollback last --way isolated-cluster --accept-loss"
+)]
 pub struct Rollback {
     /// The run: its name, the beginning or end of it, or `last`.
     run: String,
@@ -63,6 +65,6 @@ pub(super) async fn rollback(context: &Context, typed: Rollback) -> Result<Exit,
     let (run, site) = with_site(context, &typed.run).await?;
     let choice = Choice { way: typed.way.map(RollbackWay::from), accept_loss: typed.accept_loss };
     let how = TakeBack { choice, yes: typed.yes, dry_run: typed.dry_run };
-    running::take_back(context, &site, &run.id, how).await?;
+    going::take_back(context, &site, &run.id, how).await?;
     Ok(Exit::Done)
 }

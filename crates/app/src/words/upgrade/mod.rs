@@ -6,10 +6,10 @@ mod plan;
 mod run;
 
 use crate::context::Context;
+use crate::duration::Seconds;
 use crate::failure::{Exit, Failure};
 use crate::planning::{self, Ask};
 use crate::wiring::Site;
-use crate::duration::Seconds;
 use clap::{Args, Subcommand, ValueEnum};
 use ostler_model::plan::Strategy;
 
@@ -71,7 +71,8 @@ impl Wanted {
     fn ask(&self, site: &Site) -> Result<Ask, Failure> {
         let Some(to) = &self.to else {
             let known: Vec<String> = site.catalogue.releases.keys().map(ToString::to_string).collect();
-            return Err(Failure::usage("it is not said where to").hint(format!("name the release: `--to RELEASE`, one of {}", known.join(", "))));
+            return Err(Failure::usage("it is not said where to")
+                .hint(format!("name the release: `--to RELEASE`, one of {}", known.join(", "))));
         };
         Ok(Ask {
             service: planning::service(site, self.only.as_deref())?,

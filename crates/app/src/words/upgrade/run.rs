@@ -7,16 +7,13 @@ use super::Wanted;
 use crate::approval;
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Kind};
+use crate::going::{self, OnFailure};
 use crate::planning::{self, Offer};
-use crate::running::{self, End, TakeBack};
+use crate::running;
 use crate::view::plan as view;
-use crate::view::run as run_view;
 use crate::wiring::Site;
-use clap::{Args, ValueEnum};
-use ostler_engine::plan::{Choice, differences};
-use ostler_engine::run::load;
-use ostler_model::event::Actor;
-use ostler_model::ids::RunId;
+use clap::Args;
+use ostler_engine::plan::differences;
 
 /// Plan, have it approved, and do it.
 #[derive(Debug, Args)]
@@ -43,16 +40,6 @@ pub struct Run {
     dry_run: bool,
 }
 
-/// What to do when a step fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum OnFailure {
-    /// Pause: a person decides.
-    #[default]
-    Stop,
-    /// Take everything back, where that loses nothing.
-    Rollback,
-}
-
 pub(super) async fn run(context: &Context, typed: Run) -> Result<Exit, Failure> {
     let site = Site::open(context).await?;
     let offer = match &typed.plan {
@@ -75,12 +62,7 @@ pub(super) async fn run(context: &Context, typed: Run) -> Result<Exit, Failure> 
     approval::of_plan(context, &offer.plan, typed.yes, &otherwise).await?;
     let run = running::begin(context, &site, &offer).await?;
     context.printer.note(&format!("run {run}"));
-    let end = running::drive_on(context, &site, &run, typed.yes).await?;
-    if typed.on_failure == OnFailure::Rollback && is_failure(&site, &run, &end).await? {
-        return Err(rolled_back(context, &site, &run).await?);
-    }
-    running::tell(context, &site, &run, end).await?;
-    Ok(Exit::Done)
+    going::to_the_end(context, &site, &run, typed.yes, typed.on_failure).await
 }
 
 fn show(context: &Context, offer: &Offer, dry_run: bool) -> Result<(), Failure> {
@@ -92,7 +74,12 @@ fn show(context: &Context, offer: &Offer, dry_run: bool) -> Result<(), Failure> 
 }
 
 /// The cloud is not what the approved plan was made for: says what would be done otherwise now.
-fn changed(context: &Context, plan: &ostler_model::plan::Plan, offer: Offer, typed: &Run) -> Result<Offer, Failure> {
+fn changed(
+    context: &Context,
+    plan: &ostler_model::plan::Plan,
+    offer: Offer,
+    typed: &Run,
+) -> Result<Offer, Failure> {
     let mut failure = Failure::new(
         Kind::Waiting,
         format!("the cloud has changed since plan {} was made; nothing was changed", plan.id.short()),
@@ -106,35 +93,4 @@ fn changed(context: &Context, plan: &ostler_model::plan::Plan, offer: Offer, typ
     }
     failure = failure.hint(format!("approve the new plan: `{} --yes`", view::command(&offer.plan)));
     Err(failure)
-}
-
-/// Whether a run stopped because something failed, after it had changed something.
-async fn is_failure(site: &Site, run: &RunId, end: &End) -> Result<bool, Failure> {
-    let by_rule = matches!(end, End::Paused { who: Actor::Rule(_), .. });
-    Ok(by_rule && run_view::may_have_changed(&load(site.seams.store.as_ref(), run).await?))
-}
-
-/// Takes a failed run back, as was ordered beforehand.
-async fn rolled_back(context: &Context, site: &Site, run: &RunId) -> Result<Failure, Failure> {
-    let failed = load(site.seams.store.as_ref(), run).await?;
-    let why = match &failed.state {
-        ostler_engine::run::RunState::Paused { why, .. } => why.clone(),
-        _ => ostler_model::event::Why::new("it stopped"),
-    };
-    context.printer.note(&format!("run {run} failed: {}; taking it back", why.what));
-    let how = TakeBack { choice: Choice::default(), yes: true, dry_run: false };
-    match running::take_back(context, site, run, how).await {
-        Ok(by) => {
-            let by = by.map_or_else(String::new, |by| format!(" by run {by}"));
-            Ok(Failure::new(Kind::RolledBack, format!("run {run} failed and was rolled back{by}: {}", why.what))
-                .maybe_hint(why.hint)
-                .hint(format!("see its course: `ostler run show {run}`")))
-        }
-        Err(failure) => {
-            let mut paused = running::paused(&failed, &why);
-            paused.evidence.push(format!("it was to be rolled back: {}", failure.error));
-            paused.hints.extend(failure.hints);
-            Ok(paused)
-        }
-    }
 }
