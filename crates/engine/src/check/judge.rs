@@ -183,9 +183,13 @@ fn node<'a>(seen: &'a Inventory, host: &HostName) -> Result<&'a Node, String> {
 }
 
 fn each(seen: &Inventory, hosts: &[HostName], test: impl Fn(&Node) -> Result<(), String>) -> Vec<String> {
-    hosts
-        .iter()
-        .filter_map(|host| node(seen, host).and_then(&test).err().map(|problem| format!("{host}: {problem}")))
+    let judged = hosts.iter().map(|host| (host, node(seen, host).and_then(&test)));
+    judged
+        .filter_map(|(host, result)| {
+            let problem = result.err()?;
+            // Why a node cannot be seen already names it.
+            Some(if problem.starts_with(host.as_str()) { problem } else { format!("{host}: {problem}") })
+        })
         .collect()
 }
 

@@ -207,12 +207,21 @@ fn choose(past: &Past<'_>, choice: &Choice, fits: bool) -> Result<RollbackWay, R
         return Err(Refused::guard(
             "data-loss",
             Why::new(format!("rolling back {way} loses data: {}", cost(past, way))).hint(format!(
-                "forward: `ostler run resume {0}` finishes the upgrade; back all the same: `ostler run rollback {0} --accept-loss`",
+                "{}back all the same: `ostler run rollback {} --accept-loss`",
+                forward(past.run),
                 past.run.id
             )),
         ));
     }
     Ok(way)
+}
+
+/// The other way out, where there is one.
+fn forward(run: &Run) -> String {
+    match run.state {
+        RunState::Closed(_) => "stay where you are: the run is over; ".to_owned(),
+        _ => format!("forward: `ostler run resume {}` finishes the upgrade; ", run.id),
+    }
 }
 
 /// Whether writes are lost. A service that was stopped before its backup and has not served since loses none.
@@ -243,7 +252,7 @@ fn cost(past: &Past<'_>, way: RollbackWay) -> String {
             "what was written to {name} since its database member was set aside is lost; the writes of other services stay"
         ),
         RollbackWay::IsolatedCluster => {
-            "what any service wrote since the database member was set aside is lost; instances made since then are unknown to nova afterwards".to_owned()
+            "what any service wrote since the database member was set aside is lost; instances made since then are unknown to the cloud afterwards".to_owned()
         }
         RollbackWay::RestoreSchema if loses(past, way) => {
             format!("what was written to {name} since the run's backup is lost; the writes of other services stay")
