@@ -40,7 +40,7 @@ fn all_sources() -> Vec<(PathBuf, String)> {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs")
+    path.components().any(|part| part.as_os_str() == "tests") || path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests.rs"))
 }
 
 #[track_caller]

@@ -80,7 +80,9 @@ impl Ini {
     /// Makes one change; true if it changed anything.
     pub fn apply(&mut self, edit: &ConfigEdit) -> bool {
         match edit {
-            ConfigEdit::Rename { section, option, to_section, to_option } => self.rename((section, option), (to_section, to_option)),
+            ConfigEdit::Rename { section, option, to_section, to_option } => {
+                self.rename((section, option), (to_section, to_option))
+            }
             ConfigEdit::Remove { section, option } => self.remove(section, option),
             ConfigEdit::Set { section, option, value } => self.set(section, option, value),
             ConfigEdit::Append { section, option, item } => self.append(section, option, item),
@@ -137,7 +139,8 @@ impl Ini {
             if !self.pieces.is_empty() {
                 self.pieces.push(Piece::Other { raw: newline.to_owned() });
             }
-            self.pieces.push(Piece::Section { raw: format!("[{section}]{newline}"), name: section.to_owned() });
+            self.pieces
+                .push(Piece::Section { raw: format!("[{section}]{newline}"), name: section.to_owned() });
             self.pieces.len()
         });
         // A stray line that begins with white space must not become the continuation of what is new.
@@ -146,7 +149,9 @@ impl Ini {
     }
 
     fn rename(&mut self, (section, option): (&str, &str), (to_section, to_option): (&str, &str)) -> bool {
-        if (is_same_section(section, to_section) && option == to_option) || self.places(section, option).is_empty() {
+        if (is_same_section(section, to_section) && option == to_option)
+            || self.places(section, option).is_empty()
+        {
             return false;
         }
         // The new name wins where both are set; so it stays, and the old one goes.
@@ -216,9 +221,11 @@ fn piece(raw: &str, line: &str) -> Piece {
         };
     }
     match line.split_once(['=', ':']) {
-        Some((option, value)) => {
-            Piece::Entry { raw: raw.to_owned(), option: option.trim().to_owned(), value: value.trim().to_owned() }
-        }
+        Some((option, value)) => Piece::Entry {
+            raw: raw.to_owned(),
+            option: option.trim().to_owned(),
+            value: value.trim().to_owned(),
+        },
         None => other(),
     }
 }
@@ -303,7 +310,10 @@ backend = b
 
     #[test]
     fn a_new_value_goes_behind_the_last_of_its_section() {
-        assert_eq!(edited("[a]\nx = 1\n# end\n[b]\n", &set("a", "y", "2")).0, "[a]\nx = 1\ny = 2\n# end\n[b]\n");
+        assert_eq!(
+            edited("[a]\nx = 1\n# end\n[b]\n", &set("a", "y", "2")).0,
+            "[a]\nx = 1\ny = 2\n# end\n[b]\n"
+        );
         assert_eq!(edited("[a]\nx = 1", &set("b", "y", "2")).0, "[a]\nx = 1\n\n[b]\ny = 2\n");
         assert_eq!(edited("", &set("b", "y", "2")).0, "[b]\ny = 2\n");
     }
@@ -311,7 +321,10 @@ backend = b
     #[test]
     fn a_list_grows_only_if_it_is_set_and_lacks_the_item() {
         let file = "[auth]\nmethods = password,token\n";
-        assert_eq!(edited(file, &append("auth", "methods", "ec2credential")).0, "[auth]\nmethods = password,token,ec2credential\n");
+        assert_eq!(
+            edited(file, &append("auth", "methods", "ec2credential")).0,
+            "[auth]\nmethods = password,token,ec2credential\n"
+        );
         assert!(!edited(file, &append("auth", "methods", "token")).1);
         assert!(!edited("[auth]\n#methods = a\n", &append("auth", "methods", "b")).1);
         assert_eq!(edited("[a]\nm = 'x,y'\n", &append("a", "m", "z")).0, "[a]\nm = 'x,y,z'\n");
@@ -319,7 +332,12 @@ backend = b
 
     #[test]
     fn a_renamed_option_takes_all_its_values_along_unless_the_new_name_is_set() {
-        let rename = ConfigEdit::Rename { section: "a".into(), option: "x".into(), to_section: "b".into(), to_option: "y".into() };
+        let rename = ConfigEdit::Rename {
+            section: "a".into(),
+            option: "x".into(),
+            to_section: "b".into(),
+            to_option: "y".into(),
+        };
         assert_eq!(edited("[a]\nx = 1\nx = 2\n[b]\n", &rename).0, "[a]\n[b]\ny = 1\ny = 2\n");
         assert_eq!(edited("[a]\nx = 1\n[b]\ny = 7\n", &rename).0, "[a]\n[b]\ny = 7\n");
         assert!(!edited("[a]\n[b]\n", &rename).1);
@@ -333,14 +351,19 @@ backend = b
     fn edits() -> impl Strategy<Value = ConfigEdit> {
         let word = "[a-c]{1,2}";
         prop_oneof![
-            (word, word, "[a-z,]{0,8}").prop_map(|(section, option, value)| ConfigEdit::Set { section, option, value }),
-            (word, word).prop_map(|(section, option)| ConfigEdit::Remove { section, option }),
-            (word, word, word).prop_map(|(section, option, item)| ConfigEdit::Append { section, option, item }),
-            (word, word, word, word).prop_map(|(section, option, to_section, to_option)| ConfigEdit::Rename {
+            (word, word, "[a-z,]{0,8}").prop_map(|(section, option, value)| ConfigEdit::Set {
                 section,
                 option,
-                to_section,
-                to_option
+                value
+            }),
+            (word, word).prop_map(|(section, option)| ConfigEdit::Remove { section, option }),
+            (word, word, word).prop_map(|(section, option, item)| ConfigEdit::Append {
+                section,
+                option,
+                item
+            }),
+            (word, word, word, word).prop_map(|(section, option, to_section, to_option)| {
+                ConfigEdit::Rename { section, option, to_section, to_option }
             }),
         ]
     }

@@ -4,7 +4,11 @@ target=$directory/$run/$host
 partial=$target.partial
 
 effect() {
-    if is_intact "$target"; then return; fi
+    if is_intact "$target"; then
+        [ "$(sed -n "s/^set$tab//p" "$target/manifest")" = "$(set_digest)" ] ||
+            refuse "$target holds another backup of this run" 'make one backup of a node in a run, with everything in it'
+        return
+    fi
     rm -rf "$target" "$partial"
     trap 'rm -rf "$partial"' EXIT
     mkdir -p "$directory"
@@ -28,6 +32,7 @@ effect() {
 
     {
         printf 'format\t1\nrun\t%s\nhost\t%s\ntaken\t%s\n' "$run" "$host" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+        printf 'set\t%s\n' "$(set_digest)"
         if [ -n "$databases" ]; then
             printf 'server\t%s\n' "$(sql 'select version()')"
             printf 'galera\t%s:%s\n' "$(wsrep cluster_state_uuid)" "$(wsrep last_committed)"
@@ -64,6 +69,7 @@ effect() {
 
 probe() {
     is_intact "$target" || absent "there is no complete backup in $target"
+    [ "$(sed -n "s/^set$tab//p" "$target/manifest")" = "$(set_digest)" ] || absent "$target holds another backup of this run"
     fact directory "$target"
     fact taken "$(sed -n "s/^taken$tab//p" "$target/manifest")"
     for file in "$target"/*.zst; do

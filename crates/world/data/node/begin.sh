@@ -1,5 +1,5 @@
 # Starts one attempt of a step as a transient unit, at most once. The step's script comes on standard input.
-# Arguments: run, prefix of the step's units, unit, the attempt's directory, its log, its limit in seconds, --,
+# Arguments: prefix of the step's units, unit, the attempt's directory, its log, its limit in seconds, --,
 # then the arguments of the script, each `$` doubled because systemd expands variables in them.
 set -u
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -12,8 +12,8 @@ refused() {
     exit 0
 }
 
-# Outcomes of finished units are in their result files by now; without this they would pile up until a reboot.
-tidy() {
+# Looks at all units of ours: `finished`, and `running` if that is an attempt of this very step.
+look_around() {
     finished='' running='' installing=''
     unit_id='' unit_active='' unit_sub=''
     states=$(systemctl show 'ostler-*.service' -p Id -p ActiveState -p SubState 2> /dev/null)
@@ -24,26 +24,21 @@ tidy() {
         SubState=*) unit_sub=${line#*=} ;;
         esac
         case $line in '') ;; *) continue ;; esac
-        look
+        take
     done <<END
 $states
 
 END
-    # shellcheck disable=SC2086
-    if [ -n "$finished" ]; then
-        systemctl stop --no-block $finished
-        systemctl reset-failed $finished
-    fi > /dev/null 2>&1
     policy=/usr/sbin/policy-rc.d
     if [ -z "$installing" ] && [ -e "$policy" ] && grep -q '^# ostler: no service starts' "$policy"; then
         if [ -e "$policy.ostler-kept" ]; then mv -f "$policy.ostler-kept" "$policy"; else rm -f "$policy"; fi
     fi
 }
-look() {
+take() {
     [ -n "$unit_id" ] || return 0
     case $unit_active/$unit_sub in
     active/exited | failed/*)
-        case $unit_id in "ostler-$run-"*) finished="$finished $unit_id" ;; esac
+        finished="$finished $unit_id"
         ;;
     active/* | activating/* | deactivating/*)
         installing=perhaps
@@ -53,9 +48,18 @@ look() {
     unit_id='' unit_active='' unit_sub=''
 }
 
+# What came of finished units is in their result files; without this they would pile up until a reboot. Nobody waits.
+tidy() {
+    # shellcheck disable=SC2086
+    [ -z "$finished" ] || {
+        systemctl stop --no-block $finished
+        systemctl reset-failed $finished
+    } < /dev/null > /dev/null 2>&1 &
+}
+
 begin() {
-    run=$1 prefix=$2 unit=$3 place=$4 log=$5 limit=$6
-    shift 7
+    prefix=$1 unit=$2 place=$3 log=$4 limit=$5
+    shift 6
     printf 'ostler\t1\n'
     command -v systemd-run > /dev/null || refused 'this node has no systemd-run' 'ostler needs nodes that run systemd'
     mkdir -p "$place" "${log%/*}" || refused "$place and ${log%/*} cannot be made" 'see to the file system of /var'
@@ -65,7 +69,7 @@ begin() {
         exit 0
     fi
     [ ! -e "$place/closed" ] || refused 'this attempt was given up before it was started' 'make another attempt'
-    tidy
+    look_around
     [ -z "$running" ] || refused "an earlier attempt is still running as $running" "wait for it, or stop it with: systemctl stop $running"
     cat > "$place/script" && cat /proc/sys/kernel/random/boot_id > "$place/begun" || {
         rm -f "$place/begun"
@@ -88,4 +92,5 @@ begin() {
         esac
     fi
     printf 'started\n'
+    tidy 9>&-
 }

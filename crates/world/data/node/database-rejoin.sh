@@ -14,10 +14,10 @@ effect() {
         [ "$(date +%s)" -lt $((since + patience_s)) ] || break
         sleep 0.1
     done
-    case $(log_since "$since") in
-    *'Receiving IST'* | *'IST received'*) fact by IST ;;
-    *'SST '*) fact by SST ;;
-    esac
+    # A node always asks for both ways of copying. It was the small one if what it "installed" is where it stood before.
+    way=$(log_since "$since" | sed -n 's/.*IST uuid:[-0-9a-f]* f: \([0-9]*\),.*/from \1/p; s/.*Installed new state from SST: [-0-9a-f]*:\([0-9]*\).*/at \1/p' |
+        awk '$1 == "from" { from = $2 } $1 == "at" { at = $2; seen = 1 } END { if (seen) print (from > 0 && at == from - 1) ? "IST" : "SST" }')
+    [ -z "$way" ] || fact by "$way"
 }
 
 probe() {

@@ -3,14 +3,15 @@
 work=$state/fetch
 
 effect() {
-    rm -rf "$work"
+    # Lists are big; those that earlier runs fetched serve nobody any more.
+    rm -rf /var/lib/ostler/*/fetch
     mkdir -p "$work/parts" "$work/lists/partial"
     for part in /etc/apt/sources.list.d/*; do
         [ "$part" = "$list" ] || [ ! -e "$part" ] || cp "$part" "$work/parts/"
     done
     printf '%s\n' "$source" > "$work/source.list"
     cp "$work/source.list" "$work/parts/openstack.list"
-    cp -a /var/lib/apt/lists/. "$work/lists/"
+    cp -al /var/lib/apt/lists/. "$work/lists/" 2> /dev/null || cp -a /var/lib/apt/lists/. "$work/lists/"
     set -- -o Dir::State::lists="$work/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= \
         -o Acquire::Retries=2 -o APT::Sandbox::User=root
     only="-o Dir::Etc::sourcelist=$work/source.list -o Dir::Etc::sourceparts=-"

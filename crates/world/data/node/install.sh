@@ -26,6 +26,9 @@ set_source() {
 
 status_of() { dpkg-query -W -f '${db:Status-Abbrev} ${Version}' "$1" 2> /dev/null; }
 
+# Files of a package that are not as they were shipped, configuration files aside.
+damaged_in() { dpkg --verify "$1" 2> /dev/null | awk '$2 != "c" { print $NF }'; }
+
 effect() {
     for package in $packages; do
         name=${package%%=*}
@@ -34,7 +37,10 @@ effect() {
     done
     set_source
     if [ "$(cat "$fetched" 2> /dev/null)" = "$source" ] && [ -d "$state/fetch/lists" ]; then
-        cp -au "$state/fetch/lists/." /var/lib/apt/lists/
+        for file in "$state/fetch/lists"/*; do
+            # Most of them are the node's own by another name.
+            [ -d "$file" ] || [ "$file" -ef "/var/lib/apt/lists/${file##*/}" ] || cp -pu "$file" /var/lib/apt/lists/
+        done
     else
         apt-get -o Dir::Etc::sourcelist="$list" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update ||
             refuse "the source $source cannot be read" 'see the log of the step on the node; check the source and the way to it'
@@ -45,12 +51,22 @@ effect() {
     fi
     trap allow_starts EXIT
     forbid_starts
-    export NEEDRESTART_SUSPEND=1
+    export NEEDRESTART_SUSPEND=1 UCF_FORCE_CONFFOLD=1
     if [ -n "$(dpkg --audit)" ]; then dpkg --configure -a --force-confdef --force-confold; fi
+    again=
+    for package in $resolved; do
+        name=${package%%=*}
+        if [ "$(status_of "$name")" = "ii  ${package#*=}" ] && [ -n "$(damaged_in "$name")" ]; then again=--reinstall; fi
+    done
+    # Thousands of files are not made durable one by one, but all together at the end. If power fails in between, the
+    # probe compares every file.
     # shellcheck disable=SC2086
-    apt-get install --yes --no-install-recommends --allow-downgrades --allow-change-held-packages \
+    apt-get install --yes --no-install-recommends --allow-downgrades --allow-change-held-packages $again \
         -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
-        -o DPkg::Lock::Timeout=60 $resolved
+        -o Dpkg::Options::=--force-unsafe-io -o DPkg::Lock::Timeout=60 $resolved
+    sync --file-system / /usr /etc /var /opt
+    # A package that may start nothing may have left systemd with its old units.
+    systemctl daemon-reload
 }
 
 probe() {
@@ -63,6 +79,10 @@ probe() {
         is_wanted "$found_version" "$wanted" || absent "package $name is $found_version and not $wanted"
         [ "$found_state" = ii ] || [ "$found_state" = hi ] || absent "package $name $found_version is half-way: dpkg says $found_state" \
             'another attempt finishes it'
+        if [ -z "$code" ] && [ -n "$(damaged_in "$name")" ]; then
+            absent "package $name $found_version was not written completely: $(damaged_in "$name" | wc -l) files are damaged" \
+                'another attempt installs it again'
+        fi
         fact "$name" "$found_version"
     done
     holds

@@ -1,5 +1,6 @@
 
 # A backup set: `manifest` with what was seen, `SHA256SUMS` over everything else.
+set_digest() { printf '%s\n--\n%s\n' "$files" "$databases" | sha256sum | cut -d ' ' -f 1; }
 is_intact() { (cd "$1" 2> /dev/null && [ -e manifest ] && sha256sum --quiet --check SHA256SUMS > /dev/null 2>&1); }
 
 # Counts the rows of every table of a database through the given client: TABLE<TAB>COUNT, sorted.

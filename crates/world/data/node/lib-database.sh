@@ -14,6 +14,8 @@ grastate() { sed -n "s/^$1: *//p" "$datadir/grastate.dat" 2> /dev/null; }
 
 is_member() { [ "$(wsrep cluster_status 2> /dev/null)" = Primary ] && [ "$(wsrep local_state 2> /dev/null)" = 4 ]; }
 is_stopped() {
+    waits=$(systemctl show mariadb.service -p Job --value)
+    [ "${waits:-0}" = 0 ] || return 1
     case $(systemctl show mariadb.service -p ActiveState --value) in
     inactive | failed) ! pgrep -x mariadbd > /dev/null ;;
     *) return 1 ;;

@@ -12,18 +12,19 @@ order() {
     [ -z "$reply" ] || refuse "HAProxy refused \`$1\`: $reply"
 }
 
-# Reads the backend: `found`, `health` (2 is up), `admin` (0 is ready), `others` that take requests.
+# Reads the backend: `found`, `health` (2 is up), `admin` (0 is ready), `others` that take requests, `checked` (whether
+# it has health checks at all).
 look() {
     reply=$(ask "show servers state $backend") || return 1
     set -- "$(printf '%s\n' "$reply" | awk -v server="$server" '
         $1 ~ /^[0-9]+$/ && NF > 8 {
-            if ($4 == server) { found = 1; health = $6; admin = $7 }
+            if ($4 == server) { found = 1; health = $6; admin = $7; checked = int($14 / 2) % 2 }
             else if (($6 == 1 || $6 == 2) && $7 == 0) others++
         }
-        END { print found + 0, health + 0, admin + 0, others + 0 }')"
+        END { print found + 0, health + 0, admin + 0, others + 0, checked + 0 }')"
     # shellcheck disable=SC2086
     set -- $1
-    found=$1 health=$2 admin=$3 others=$4
+    found=$1 health=$2 admin=$3 others=$4 checked=$5
 }
 
 # Reads `sessions` and what the last health check said.

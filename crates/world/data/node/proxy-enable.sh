@@ -3,13 +3,24 @@
 effect() {
     look || refuse "HAProxy does not answer at $socket" 'see: systemctl status haproxy'
     [ "$found" = 1 ] || refuse "HAProxy has no server $backend/$server" 'see haproxy.cfg on this node'
-    order "set server $backend/$server state ready"
-    until_s=$(($(date +%s) + patience_s))
-    look
-    while [ "$health" != 2 ] && [ "$(date +%s)" -lt "$until_s" ]; do
-        sleep 0.05
+    if [ "$admin" -eq 0 ] && [ "$health" = 2 ]; then return; fi
+    if [ "$checked" = 1 ]; then
+        # HAProxy takes a server for well that leaves maintenance, until a check fails. Clients must not be the check: it
+        # stays drained and counts as down until a real check has passed.
+        order "set server $backend/$server state drain"
+        order "set server $backend/$server health down"
+        until_s=$(($(date +%s) + patience_s))
         look
-    done
+        while [ "$health" != 2 ]; do
+            if [ "$(date +%s)" -ge "$until_s" ]; then
+                count
+                refuse "$backend/$server stays drained: its health check does not pass ($check)" "see the service on $server"
+            fi
+            sleep 0.05
+            look
+        done
+    fi
+    order "set server $backend/$server state ready"
 }
 
 probe() {

@@ -9,6 +9,8 @@ effect() {
     if [ "$heads" != "$before" ]; then
         refuse "$database has heads ${heads:-none} where ${before:-none} were planned; nothing was run" 'plan again from what is there'
     fi
+    : > "$place/ran"
+    sync "$place/ran" "$place"
     setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups --inh-caps=-all --reset-env -- "$@"
 }
 
@@ -21,7 +23,8 @@ probe() {
     fi
     busy=$(sql "select count(*) from information_schema.processlist where command = 'Query' and db = '$database' and info regexp '^[[:space:]]*(alter|create|drop)[[:space:]]'") || busy=0
     if [ "$busy" -gt 0 ]; then unsure "the database still works on a change of $database" 'see: mariadb -e "show full processlist"'; fi
-    if [ "$heads" = "$before" ]; then absent "the heads of $database are still ${heads:-none}"; fi
+    if [ "$heads" = "$before" ] && [ "$code" != 0 ]; then absent "the heads of $database are still ${heads:-none}"; fi
+    if [ ! -e "$place/ran" ]; then absent "the heads of $database are ${heads:-none}, and this attempt ran nothing"; fi
     if [ "$code" = 0 ]; then
         absent "the command said that it succeeded, but the heads of $database are ${heads:-none} and not $after" \
             'the installed package does not hold the migrations that the catalogue expects'

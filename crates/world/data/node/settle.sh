@@ -46,7 +46,10 @@ settle() {
     if [ -n "$runs" ]; then
         printf 'runs\tyes\n'
     elif [ ! -e "$place/result" ] || [ "$(cat "$place/begun" 2> /dev/null)" != "$(cat /proc/sys/kernel/random/boot_id)" ]; then
-        # No record, or one from before a restart: the world itself is asked.
+        # No record, or one from before a restart: the world itself is asked, once it has come to rest.
+        if [ -e "$place/begun" ] && [ "$(cat "$place/begun")" != "$(cat /proc/sys/kernel/random/boot_id)" ]; then
+            timeout 60 systemctl is-system-running --wait > /dev/null 2>&1
+        fi
         /bin/sh -s -- "$@" | sed 's/^/probed\t/'
     fi
     if [ -e "$log" ]; then tail -c "$log_bytes" "$log" | tr -d '\000\r' | sed 's/^/log\t/'; echo; fi

@@ -10,7 +10,7 @@ gap() { printf 'gap\t%s\t%s\n' "$1" "$(printf '%s' "$2" | tr '\n\t' '  ')"; }
 wants() { case " $facts " in *" $1 "*) return 0 ;; *) return 1 ;; esac }
 
 see_system() {
-    printf 'clock\t%s\n' "$(date +%s.%N)"
+    printf 'clock\t%s\n' "$now"
     printf 'os\t%s\n' "$(sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d '"')"
     printf 'boot\t%s\n' "$(cat /proc/sys/kernel/random/boot_id)"
     for disk in $disks; do
@@ -123,6 +123,8 @@ see_cache() {
 }
 
 survey() {
+    # Before the first byte of the answer: when that arrives, the clock has been read.
+    now=$(date +%s.%N)
     printf 'ostler\t1\n'
     for argument; do export "${argument?}"; done
     if wants system; then see_system; fi

@@ -8,8 +8,12 @@ effect() {
 probe() {
     for unit in $units; do
         active=$(systemctl show "$unit" -p ActiveState --value)
+        waits=$(systemctl show "$unit" -p Job --value)
         case $active in
-        inactive | failed) ;;
+        inactive | failed)
+            # While a node starts, what it starts at boot waits for its turn.
+            if [ "${waits:-0}" != 0 ]; then unsure "$unit is $active, but systemd is about to change that"; fi
+            ;;
         '') unsure "systemd does not say how $unit is" ;;
         *) absent "$unit is $active" "see: systemctl status $unit" ;;
         esac

@@ -91,13 +91,20 @@ impl Staging<'_> {
         let answer = self.connections.run(self.host, script).await.map_err(|error| (error.why(), false))?;
         let host = self.host;
         if answer.status != Some(0) {
-            let why = Why::new(format!("{file} cannot be read on {host}")).hint("see whether the service is installed there");
+            let why = Why::new(format!("{file} cannot be read on {host}"))
+                .hint("see whether the service is installed there");
             return Err((why, true));
         }
         let output = answer.text();
         let (staged, content) = output.split_once('\n').unwrap_or_default();
         if content.len() > FILE_BYTES_MAX {
-            return Err((Why::new(format!("{file} on {host} is too big for a configuration file: {} bytes", content.len())), true));
+            return Err((
+                Why::new(format!(
+                    "{file} on {host} is too big for a configuration file: {} bytes",
+                    content.len()
+                )),
+                true,
+            ));
         }
         // The answer is text already; a file that is not would come back different and is left alone.
         if content.contains('\u{fffd}') {
@@ -123,12 +130,18 @@ impl Staging<'_> {
             if edited.staged.as_ref() == Some(&edited.wanted) {
                 continue;
             }
-            let record = format!("/var/lib/ostler/{}/config/{}", safe(self.run.as_str()), file.replace('/', "%"));
-            let arguments = [file.as_str(), &self.staged_name(file), &edited.wanted, &edited.active, &record].map(quote);
+            let record =
+                format!("/var/lib/ostler/{}/config/{}", safe(self.run.as_str()), file.replace('/', "%"));
+            let arguments =
+                [file.as_str(), &self.staged_name(file), &edited.wanted, &edited.active, &record].map(quote);
             let root = if self.connections.access().user == "root" { "" } else { "sudo -n -- " };
             let command = format!("exec {root}/bin/sh -c {} ostler {}", quote(STAGE), arguments.join(" "));
             let doing = "staging a configuration file";
-            let answer = match self.connections.command(self.host, doing, &command, edited.text.as_bytes(), FILE_LIMIT).await {
+            let answer = match self
+                .connections
+                .command(self.host, doing, &command, edited.text.as_bytes(), FILE_LIMIT)
+                .await
+            {
                 Ok(answer) => answer,
                 Err(error) if error.may_have_acted() => return Ok(()),
                 Err(error) => return Err(error.why()),
@@ -147,9 +160,21 @@ impl Staging<'_> {
         for (file, edits) in self.files {
             match self.look(file, edits).await {
                 Ok(edited) if edited.staged.as_ref() == Some(&edited.wanted) => {
-                    facts.insert(file.clone(), format!("{} of {} edits changed it, sha256 {}", edited.changes, edits.len(), edited.wanted));
+                    facts.insert(
+                        file.clone(),
+                        format!(
+                            "{} of {} edits changed it, sha256 {}",
+                            edited.changes,
+                            edits.len(),
+                            edited.wanted
+                        ),
+                    );
                 }
-                Ok(_) => return Outcome::NotDone { why: Why::new(format!("{file} is not staged on {}", self.host)) },
+                Ok(_) => {
+                    return Outcome::NotDone {
+                        why: Why::new(format!("{file} is not staged on {}", self.host)),
+                    };
+                }
                 Err((why, true)) => return Outcome::NotDone { why },
                 Err((why, false)) => return Outcome::Unknown { why },
             }

@@ -61,7 +61,10 @@ fn galera<'a>(seen: &'a Inventory, host: &HostName) -> Result<&'a GaleraSeen, St
     match seen.nodes.get(host) {
         Some(Seen::Fresh(node)) => node.galera.as_ref().ok_or_else(|| {
             let gap = seen.gaps.iter().find(|gap| gap.host == *host && gap.what == "galera");
-            format!("the database on {host} does not answer: {}", gap.map_or("it is not there", |gap| gap.why.as_str()))
+            format!(
+                "the database on {host} does not answer: {}",
+                gap.map_or("it is not there", |gap| gap.why.as_str())
+            )
         }),
         Some(Seen::Stale { why, .. } | Seen::Unreachable { why }) => Err(why.clone()),
         None => Err(format!("{host} was not looked at")),
@@ -91,7 +94,11 @@ pub(crate) fn others_agree(seen: &Inventory, others: &[HostName]) -> Result<(), 
         let galera = galera(seen, host)?;
         let size = usize::try_from(galera.cluster_size).unwrap_or_default();
         if galera.cluster_status != "Primary" || size != others.len() {
-            return Err(format!("{host} is {} and sees {size} members, not {}", galera.cluster_status, others.len()));
+            return Err(format!(
+                "{host} is {} and sees {size} members, not {}",
+                galera.cluster_status,
+                others.len()
+            ));
         }
     }
     Ok(())
@@ -103,10 +110,16 @@ pub(crate) fn is_one_cluster(seen: &Inventory, host: &HostName, others: &[HostNa
     for other in others {
         let Ok(theirs) = galera(seen, other) else { continue };
         if theirs.cluster_status == "Primary" && theirs.cluster_uuid != ours.cluster_uuid {
-            return Err(format!("{host} and {other} are in different clusters: {} and {}", ours.cluster_uuid, theirs.cluster_uuid));
+            return Err(format!(
+                "{host} and {other} are in different clusters: {} and {}",
+                ours.cluster_uuid, theirs.cluster_uuid
+            ));
         }
         if theirs.cluster_status == "Primary" && theirs.cluster_size != ours.cluster_size {
-            return Err(format!("{host} sees {} members of the cluster, {other} sees {}", ours.cluster_size, theirs.cluster_size));
+            return Err(format!(
+                "{host} sees {} members of the cluster, {other} sees {}",
+                ours.cluster_size, theirs.cluster_size
+            ));
         }
     }
     Ok(())
@@ -114,10 +127,13 @@ pub(crate) fn is_one_cluster(seen: &Inventory, host: &HostName, others: &[HostNa
 
 /// Refuses if any other node is in a living cluster: beginning another one would split the data.
 pub(crate) fn none_lives(seen: &Inventory, others: &[HostName]) -> Result<(), Why> {
-    let living = others.iter().find(|host| galera(seen, host).is_ok_and(|galera| galera.cluster_status == "Primary"));
+    let living =
+        others.iter().find(|host| galera(seen, host).is_ok_and(|galera| galera.cluster_status == "Primary"));
     match living {
-        Some(host) => Err(Why::new(format!("{host} is in a living database cluster: a second one beside it would split the data"))
-            .hint("stop the database on all other nodes first, or let this node rejoin")),
+        Some(host) => Err(Why::new(format!(
+            "{host} is in a living database cluster: a second one beside it would split the data"
+        ))
+        .hint("stop the database on all other nodes first, or let this node rejoin")),
         None => Ok(()),
     }
 }
@@ -150,7 +166,13 @@ mod tests {
             };
             (HostName::from(*host), Seen::Fresh(Box::new(Node { galera: Some(galera), ..Node::default() })))
         });
-        Inventory { format: 1, cloud: "c".into(), taken: Timestamp::UNIX_EPOCH, nodes: nodes.collect::<BTreeMap<_, _>>(), gaps: Vec::new() }
+        Inventory {
+            format: 1,
+            cloud: "c".into(),
+            taken: Timestamp::UNIX_EPOCH,
+            nodes: nodes.collect::<BTreeMap<_, _>>(),
+            gaps: Vec::new(),
+        }
     }
 
     fn hosts(names: &[&str]) -> Vec<HostName> {
@@ -160,26 +182,44 @@ mod tests {
     #[test]
     fn a_member_goes_only_while_all_others_are_synced() {
         let others = hosts(&["b", "c"]);
-        assert!(others_suffice(&cluster(&[("b", "Primary", 4, 3, "u"), ("c", "Primary", 4, 3, "u")]), &others).is_ok());
-        assert!(others_suffice(&cluster(&[("b", "Primary", 2, 3, "u"), ("c", "Primary", 4, 3, "u")]), &others).is_err());
+        assert!(
+            others_suffice(&cluster(&[("b", "Primary", 4, 3, "u"), ("c", "Primary", 4, 3, "u")]), &others)
+                .is_ok()
+        );
+        assert!(
+            others_suffice(&cluster(&[("b", "Primary", 2, 3, "u"), ("c", "Primary", 4, 3, "u")]), &others)
+                .is_err()
+        );
         assert!(others_suffice(&cluster(&[("b", "Primary", 4, 3, "u")]), &others).is_err());
         assert!(others_suffice(&cluster(&[]), &[]).is_err());
     }
 
     #[test]
     fn clusters_are_told_apart() {
-        let seen = cluster(&[("a", "Primary", 4, 2, "u"), ("b", "Primary", 4, 2, "u"), ("c", "non-Primary", 1, 1, "v")]);
+        let seen = cluster(&[
+            ("a", "Primary", 4, 2, "u"),
+            ("b", "Primary", 4, 2, "u"),
+            ("c", "non-Primary", 1, 1, "v"),
+        ]);
         assert!(is_one_cluster(&seen, &HostName::from("a"), &hosts(&["b", "c", "d"])).is_ok());
         let split = cluster(&[("a", "Primary", 4, 1, "u"), ("b", "Primary", 4, 1, "v")]);
         assert!(is_one_cluster(&split, &HostName::from("a"), &hosts(&["b"])).is_err());
-        assert!(others_agree(&seen, &hosts(&["a", "b"])).is_ok() && others_agree(&seen, &hosts(&["a"])).is_err());
+        assert!(
+            others_agree(&seen, &hosts(&["a", "b"])).is_ok() && others_agree(&seen, &hosts(&["a"])).is_err()
+        );
     }
 
     #[test]
     fn nothing_begins_beside_a_living_cluster_and_nothing_is_wiped_without_one() {
         let living = cluster(&[("b", "Primary", 4, 2, "u")]);
         let dead = cluster(&[("b", "non-Primary", 0, 0, "u")]);
-        assert!(none_lives(&living, &hosts(&["b", "c"])).is_err() && none_lives(&dead, &hosts(&["b", "c"])).is_ok());
-        assert!(data_is_elsewhere(&living, &hosts(&["b"])).is_ok() && data_is_elsewhere(&dead, &hosts(&["b"])).is_err());
+        assert!(
+            none_lives(&living, &hosts(&["b", "c"])).is_err()
+                && none_lives(&dead, &hosts(&["b", "c"])).is_ok()
+        );
+        assert!(
+            data_is_elsewhere(&living, &hosts(&["b"])).is_ok()
+                && data_is_elsewhere(&dead, &hosts(&["b"])).is_err()
+        );
     }
 }

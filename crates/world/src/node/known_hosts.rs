@@ -46,7 +46,12 @@ impl KnownHosts {
                 if line.is_empty() || line.starts_with('#') {
                     return None;
                 }
-                line.split_whitespace().collect::<Vec<_>>().join(" ").parse().ok().map(|entry| (index + 1, entry))
+                line.split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" ")
+                    .parse()
+                    .ok()
+                    .map(|entry| (index + 1, entry))
             })
             .collect();
         Self { entries }
@@ -192,7 +197,12 @@ mod tests {
         let file = format!("*.example.com,!bad.example.com {ONE}\n");
         assert_eq!(judge(&file, "ctl1.example.com", 22, ONE), Judgement::Known);
         assert_eq!(judge(&file, "bad.example.com", 22, ONE), Judgement::Unknown);
-        assert!(is_like("ctl?", "ctl1") && !is_like("ctl?", "ctl12") && is_like("*a*b", "xaxxb") && !is_like("*a", "ab"));
+        assert!(
+            is_like("ctl?", "ctl1")
+                && !is_like("ctl?", "ctl12")
+                && is_like("*a*b", "xaxxb")
+                && !is_like("*a", "ab")
+        );
     }
 
     #[test]

@@ -54,7 +54,10 @@ pub(crate) fn install(
 ) -> Result<Work, Why> {
     let packages = check(source, packages)?;
     words::each(presets, |preset| words::line("an answer to a package's question", preset))?;
-    Ok(Work::on(host, INSTALL.to_owned()).value("source", source).list("packages", packages).list("presets", presets))
+    Ok(Work::on(host, INSTALL.to_owned())
+        .value("source", source)
+        .list("packages", packages)
+        .list("presets", presets))
 }
 
 /// Upstream versions of packages that a source offers, newest first, as a node sees it.
@@ -86,7 +89,9 @@ pub(crate) async fn available(
 fn versions(answer: &str) -> BTreeMap<String, Vec<String>> {
     let mut offered: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in answer.lines() {
-        if let Some((package, version)) = line.strip_prefix("version\t").and_then(|line| line.split_once('\t')) {
+        if let Some((package, version)) =
+            line.strip_prefix("version\t").and_then(|line| line.split_once('\t'))
+        {
             let versions = offered.entry(package.to_owned()).or_default();
             let version = upstream_version(version).to_owned();
             if !versions.contains(&version) {
@@ -104,6 +109,9 @@ mod tests {
     #[test]
     fn offers_are_upstream_versions_in_the_order_of_the_source() {
         let answer = "version\tkeystone\t2:27.1.0-1~ostler12+1\nversion\tkeystone\t2:27.1.0-1~ostler12+0\nversion\tkeystone\t2:27.0.0-1\nend\t1\n";
-        assert_eq!(versions(answer), BTreeMap::from([("keystone".to_owned(), vec!["27.1.0".to_owned(), "27.0.0".to_owned()])]));
+        assert_eq!(
+            versions(answer),
+            BTreeMap::from([("keystone".to_owned(), vec!["27.1.0".to_owned(), "27.0.0".to_owned()])])
+        );
     }
 }

@@ -70,8 +70,8 @@ pub(crate) fn report(text: &str, wanted: &Wanted<'_>) -> Option<Report> {
             None => report.gaps.push(("haproxy".to_owned(), "its answer has no table of servers".to_owned())),
         }
     }
-    report.node.cache =
-        first("cache").map(|version| CacheSeen { answers: !version.is_empty(), version: version.trim().to_owned() });
+    report.node.cache = first("cache")
+        .map(|version| CacheSeen { answers: !version.is_empty(), version: version.trim().to_owned() });
     Some(report)
 }
 
@@ -92,7 +92,9 @@ fn package(line: &str) -> Option<(String, PackageSeen)> {
     let (name, status, version) = (fields.next()?, fields.next()?.trim(), fields.next()?.trim());
     // dpkg remembers packages of which only the configuration is left, or that were only heard of.
     let is_there = !version.is_empty() && !status.ends_with('n') && !status.ends_with('c');
-    is_there.then(|| (name.to_owned(), PackageSeen { version: version.to_owned(), status: status.to_owned(), unpacked: 0 }))
+    is_there.then(|| {
+        (name.to_owned(), PackageSeen { version: version.to_owned(), status: status.to_owned(), unpacked: 0 })
+    })
 }
 
 fn units(lines: &[&str]) -> BTreeMap<String, UnitSeen> {
@@ -131,9 +133,12 @@ fn seconds(text: &str) -> Option<i64> {
 fn files(digests: &[&str], shipped: &[&str], found: &[&str]) -> BTreeMap<String, FileSeen> {
     let digests = digests.iter().filter_map(|line| line.split_once('\t'));
     let mut files: BTreeMap<String, FileSeen> = digests
-        .map(|(sha256, path)| (path.to_owned(), FileSeen { sha256: sha256.to_owned(), changed_by_hand: None }))
+        .map(|(sha256, path)| {
+            (path.to_owned(), FileSeen { sha256: sha256.to_owned(), changed_by_hand: None })
+        })
         .collect();
-    let shipped: BTreeMap<&str, &str> = shipped.iter().filter_map(|line| line.split_once("  ")).map(|(md5, path)| (path, md5)).collect();
+    let shipped: BTreeMap<&str, &str> =
+        shipped.iter().filter_map(|line| line.split_once("  ")).map(|(md5, path)| (path, md5)).collect();
     for (md5, path) in found.iter().filter_map(|line| line.split_once("  ")) {
         if let (Some(file), Some(shipped)) = (files.get_mut(path), shipped.get(path)) {
             file.changed_by_hand = Some(*shipped != md5);

@@ -41,9 +41,18 @@ impl Server<'_> {
         words::proxy(self.backend)?;
         words::proxy(self.server)?;
         if self.through.is_empty() {
-            return Err(Why::new(format!("the step names no load balancer for {}/{}", self.backend, self.server)));
+            return Err(Why::new(format!(
+                "the step names no load balancer for {}/{}",
+                self.backend, self.server
+            )));
         }
-        let work = Work { hosts: self.through.to_vec(), script: script.to_owned(), values: Vec::new(), argv: Vec::new(), log_bytes: 0 };
+        let work = Work {
+            hosts: self.through.to_vec(),
+            script: script.to_owned(),
+            values: Vec::new(),
+            argv: Vec::new(),
+            log_bytes: 0,
+        };
         Ok(work.value("backend", self.backend).value("server", self.server))
     }
 
@@ -67,16 +76,24 @@ impl Server<'_> {
             let node = match seen.nodes.get(host) {
                 Some(Seen::Fresh(node)) => node,
                 Some(Seen::Stale { why, .. } | Seen::Unreachable { why }) => {
-                    return Err(Why::new(format!("the load balancer on {host} cannot be asked, so {name} stays where it is: {why}"))
-                        .hint(format!("bring {host} back, or leave it out of the plan")));
+                    return Err(Why::new(format!(
+                        "the load balancer on {host} cannot be asked, so {name} stays where it is: {why}"
+                    ))
+                    .hint(format!("bring {host} back, or leave it out of the plan")));
                 }
-                None => return Err(Why::new(format!("the load balancer on {host} was not looked at, so {name} stays where it is"))),
+                None => {
+                    return Err(Why::new(format!(
+                        "the load balancer on {host} was not looked at, so {name} stays where it is"
+                    )));
+                }
             };
             let Some(servers) = &node.proxy else {
                 let gap = seen.gaps.iter().find(|gap| gap.host == *host && gap.what == "haproxy");
                 let reason = gap.map_or("there is no HAProxy", |gap| gap.why.as_str());
-                return Err(Why::new(format!("the load balancer on {host} cannot be asked, so {name} stays where it is: {reason}"))
-                    .hint(format!("on {host}, see: systemctl status haproxy")));
+                return Err(Why::new(format!(
+                    "the load balancer on {host} cannot be asked, so {name} stays where it is: {reason}"
+                ))
+                .hint(format!("on {host}, see: systemctl status haproxy")));
             };
             let of_backend = || servers.iter().filter(|other| other.backend == self.backend);
             if !of_backend().any(|other| other.server == self.server) {
@@ -84,8 +101,10 @@ impl Server<'_> {
                     .hint("correct haproxy.cfg there, or the backend's name in the catalogue"));
             }
             if !last && !of_backend().any(|other| other.server != self.server && other.serves()) {
-                return Err(Why::new(format!("{name} is the last server that takes requests on the load balancer of {host}"))
-                    .hint("bring another server into service first"));
+                return Err(Why::new(format!(
+                    "{name} is the last server that takes requests on the load balancer of {host}"
+                ))
+                .hint("bring another server into service first"));
             }
         }
         Ok(())
@@ -100,7 +119,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn server(name: &str, up: bool, admin: ServerAdmin) -> ServerSeen {
-        ServerSeen { backend: "keystone".into(), server: name.into(), address: String::new(), up, admin, sessions: 0, backup: false }
+        ServerSeen {
+            backend: "keystone".into(),
+            server: name.into(),
+            address: String::new(),
+            up,
+            admin,
+            sessions: 0,
+            backup: false,
+        }
     }
 
     fn seen(nodes: &[(&str, Option<Vec<ServerSeen>>)]) -> Inventory {
@@ -108,15 +135,23 @@ mod tests {
             let node = Node { proxy: proxy.clone(), ..Node::default() };
             (HostName::from(*host), Seen::Fresh(Box::new(node)))
         });
-        Inventory { format: 1, cloud: "c".into(), taken: Timestamp::UNIX_EPOCH, nodes: nodes.collect::<BTreeMap<_, _>>(), gaps: Vec::new() }
+        Inventory {
+            format: 1,
+            cloud: "c".into(),
+            taken: Timestamp::UNIX_EPOCH,
+            nodes: nodes.collect::<BTreeMap<_, _>>(),
+            gaps: Vec::new(),
+        }
     }
 
     #[test]
     fn a_server_may_go_only_if_another_one_serves_everywhere() {
         let through = [HostName::from("ctl1"), HostName::from("ctl2")];
         let one = Server { backend: "keystone", server: "ctl1", through: &through };
-        let good = || vec![server("ctl1", true, ServerAdmin::Ready), server("ctl2", true, ServerAdmin::Ready)];
-        let drained = vec![server("ctl1", true, ServerAdmin::Ready), server("ctl2", true, ServerAdmin::Drain)];
+        let good =
+            || vec![server("ctl1", true, ServerAdmin::Ready), server("ctl2", true, ServerAdmin::Ready)];
+        let drained =
+            vec![server("ctl1", true, ServerAdmin::Ready), server("ctl2", true, ServerAdmin::Drain)];
         let ill = vec![server("ctl1", true, ServerAdmin::Ready), server("ctl2", false, ServerAdmin::Ready)];
         assert!(one.may_go(&seen(&[("ctl1", Some(good())), ("ctl2", Some(good()))]), false).is_ok());
         for bad in [drained, ill] {
@@ -132,7 +167,11 @@ mod tests {
         let one = Server { backend: "keystone", server: "ctl1", through: &through };
         let good = vec![server("ctl1", true, ServerAdmin::Ready), server("ctl2", true, ServerAdmin::Ready)];
         let mut inventory = seen(&[("ctl1", Some(good.clone())), ("ctl2", None)]);
-        inventory.gaps.push(Gap { host: HostName::from("ctl2"), what: "haproxy".into(), why: "no socket".into() });
+        inventory.gaps.push(Gap {
+            host: HostName::from("ctl2"),
+            what: "haproxy".into(),
+            why: "no socket".into(),
+        });
         assert!(one.may_go(&inventory, true).unwrap_err().what.contains("no socket"));
         inventory.nodes.insert(HostName::from("ctl2"), Seen::Unreachable { why: "timed out".into() });
         assert!(one.may_go(&inventory, true).unwrap_err().what.contains("timed out"));

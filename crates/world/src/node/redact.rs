@@ -35,7 +35,9 @@ fn addresses(line: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         clean.push_str(before);
-        let end = after.find(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '/' | '<' | '>')).unwrap_or(after.len());
+        let end = after
+            .find(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '/' | '<' | '>'))
+            .unwrap_or(after.len());
         let authority = &after[..end];
         match (authority.rfind('@'), authority.find(':')) {
             (Some(sign), Some(colon)) if colon < sign => {
@@ -57,17 +59,24 @@ fn options(line: &str) -> String {
     let mut clean = String::with_capacity(line.len());
     let mut at = 0;
     while at < line.len() {
-        let next = KEYWORDS.iter().filter_map(|word| lower[at..].find(word).map(|found| (at + found, word.len()))).min();
+        let next = KEYWORDS
+            .iter()
+            .filter_map(|word| lower[at..].find(word).map(|found| (at + found, word.len())))
+            .min();
         let Some((found, length)) = next else { break };
         let after = found + length;
         let tail = &line[after..];
-        let gap = tail.find(|letter: char| !matches!(letter, ' ' | '\t' | '=' | ':' | '"' | '\'')).unwrap_or(tail.len());
+        let gap = tail
+            .find(|letter: char| !matches!(letter, ' ' | '\t' | '=' | ':' | '"' | '\''))
+            .unwrap_or(tail.len());
         let is_value = tail[..gap].contains(['=', ':']) || lower[found..after].ends_with(" by");
         clean.push_str(&line[at..after + gap]);
         at = after + gap;
         if is_value && at < line.len() {
             let value = &line[at..];
-            let end = value.find(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | ',' | '}')).unwrap_or(value.len());
+            let end = value
+                .find(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | ',' | '}'))
+                .unwrap_or(value.len());
             clean.push_str(MASK);
             at += end;
         }
@@ -83,14 +92,20 @@ mod tests {
 
     #[test]
     fn passwords_in_addresses_are_masked() {
-        assert_eq!(redact("mysql+pymysql://keystone:hunter2@192.0.2.10/keystone?charset=utf8"), "mysql+pymysql://keystone:***@192.0.2.10/keystone?charset=utf8");
+        assert_eq!(
+            redact("mysql+pymysql://keystone:hunter2@192.0.2.10/keystone?charset=utf8"),
+            "mysql+pymysql://keystone:***@192.0.2.10/keystone?charset=utf8"
+        );
         assert_eq!(redact("see http://192.0.2.10:5000/v3 now"), "see http://192.0.2.10:5000/v3 now");
     }
 
     #[test]
     fn values_of_secret_options_are_masked() {
         assert_eq!(redact("password = hunter2"), "password = ***");
-        assert_eq!(redact("{'admin_password': 'hunter2', 'user': 'a'}"), "{'admin_password': '***', 'user': 'a'}");
+        assert_eq!(
+            redact("{'admin_password': 'hunter2', 'user': 'a'}"),
+            "{'admin_password': '***', 'user': 'a'}"
+        );
         assert_eq!(redact("X-Auth-Token: gAAAAA"), "X-Auth-Token: ***");
         assert_eq!(redact("GRANT … IDENTIFIED BY 'x1'"), "GRANT … IDENTIFIED BY '***'");
     }

@@ -59,7 +59,9 @@ impl Database<'_> {
     fn on(&self, host: &HostName, script: &str) -> Result<Work, Why> {
         words::database(self.name)?;
         words::database(self.version_table)?;
-        Ok(Work::on(host, script.to_owned()).value("database", self.name).value("version_table", self.version_table))
+        Ok(Work::on(host, script.to_owned())
+            .value("database", self.name)
+            .value("version_table", self.version_table))
     }
 }
 
@@ -77,7 +79,11 @@ pub(crate) fn change(
     (before, after): (&[String], &[String]),
 ) -> Result<Work, Why> {
     words::account(user)?;
-    let work = database.on(host, SCHEMA)?.value("user", user).value("before", joined(before)?).value("after", joined(after)?);
+    let work = database
+        .on(host, SCHEMA)?
+        .value("user", user)
+        .value("before", joined(before)?)
+        .value("after", joined(after)?);
     Ok(Work { argv: command(argv)?, ..work })
 }
 
@@ -85,14 +91,17 @@ pub(crate) fn change(
 pub(crate) fn advise(host: &HostName, argv: &[String], user: &str, limit_s: u32) -> Result<Work, Why> {
     words::account(user)?;
     let patience_s = limit_s.saturating_sub(MARGIN_S).max(1);
-    let work = Work::on(host, ADVISE.to_owned()).value("user", user).value("patience_s", patience_s.to_string());
+    let work =
+        Work::on(host, ADVISE.to_owned()).value("user", user).value("patience_s", patience_s.to_string());
     Ok(Work { argv: command(argv)?, log_bytes: ADVICE_BYTES, ..work })
 }
 
 fn command(argv: &[String]) -> Result<Vec<String>, Why> {
     match argv.first() {
         Some(program) if !program.is_empty() && !program.starts_with('-') => Ok(argv.to_vec()),
-        _ => Err(Why::new("the step has no command to run").hint("correct the catalogue page, and plan again")),
+        _ => {
+            Err(Why::new("the step has no command to run").hint("correct the catalogue page, and plan again"))
+        }
     }
 }
 
@@ -105,10 +114,14 @@ pub(crate) fn read_advice(reading: &Reading, facts: &Facts, answer: &str, hint: 
     let is_advice = code.is_some_and(|code| reading.advice.contains(&code));
     if !found.is_empty() || !(is_ok || is_advice) {
         let code = code.map_or_else(|| "none".to_owned(), |code| code.to_string());
-        let lines: Vec<&str> = answer.lines().filter(|line| found.iter().any(|text| line.contains(text))).collect();
+        let lines: Vec<&str> =
+            answer.lines().filter(|line| found.iter().any(|text| line.contains(text))).collect();
         let last = answer.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
         let what = if lines.is_empty() { last.to_owned() } else { lines.join("; ") };
-        return Outcome::NotDone { why: Why::new(format!("the check found what must be repaired first (status {code}): {what}")).hint(hint) };
+        return Outcome::NotDone {
+            why: Why::new(format!("the check found what must be repaired first (status {code}): {what}"))
+                .hint(hint),
+        };
     }
     let mut facts = facts.clone();
     let start = answer.len().saturating_sub(OUTPUT_KEPT_BYTES);
@@ -123,7 +136,12 @@ pub(crate) fn read_advice(reading: &Reading, facts: &Facts, answer: &str, hint: 
 }
 
 /// Reads a database out of an isolated node.
-pub(crate) fn extract(host: &HostName, database: Database<'_>, directory: &str, heads: &[String]) -> Result<Work, Why> {
+pub(crate) fn extract(
+    host: &HostName,
+    database: Database<'_>,
+    directory: &str,
+    heads: &[String],
+) -> Result<Work, Why> {
     words::path(directory)?;
     Ok(database.on(host, EXTRACT)?.value("directory", directory).value("heads", joined(heads)?))
 }
@@ -136,7 +154,13 @@ pub(crate) fn extracted(directory: &str, run: &str, database: &str) -> (String, 
 }
 
 /// Replaces a database of the running cluster by a dump that lies on the node, with its digest in the file `sums`.
-pub(crate) fn load(host: &HostName, database: Database<'_>, place: &str, sums: &str, heads: &[String]) -> Result<Work, Why> {
+pub(crate) fn load(
+    host: &HostName,
+    database: Database<'_>,
+    place: &str,
+    sums: &str,
+    heads: &[String],
+) -> Result<Work, Why> {
     words::path(place)?;
     Ok(database.on(host, LOAD)?.value("directory", place).value("sums", sums).value("wanted", joined(heads)?))
 }
@@ -156,7 +180,9 @@ mod tests {
     #[test]
     fn answers_are_fine_advice_or_blocking() {
         assert!(matches!(read("0", ""), Outcome::Done { facts } if !facts.contains_key("advice")));
-        assert!(matches!(read("1", "WARNING: debug is on\n"), Outcome::Done { facts } if facts["advice"] == "WARNING: debug is on"));
+        assert!(
+            matches!(read("1", "WARNING: debug is on\n"), Outcome::Done { facts } if facts["advice"] == "WARNING: debug is on")
+        );
         for (code, answer, words) in [
             ("2", "boom", "boom"),
             ("1", "a\nWARNING: Fernet key repository is empty\n", "Fernet key"),

@@ -8,8 +8,10 @@ use ostler_model::cloud::{Cloud, DeclaredNode};
 use ostler_model::event::Why;
 use ostler_model::ids::HostName;
 use russh::client::{self, Handle};
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Channel, ChannelStream};
+use russh::keys::{
+    Algorithm, EcdsaCurve, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate,
+};
+use russh::{Channel, ChannelOpenFailure, ChannelStream};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,8 +44,14 @@ const REKEY_BYTES: usize = 1 << 30;
 /// moment; a run that lasts longer just connects again.
 const REKEY_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Commands at the same time on one host: OpenSSH allows ten channels for each connection.
-const CHANNELS_PER_HOST_MAX: usize = 8;
+/// Commands at the same time on one host: OpenSSH allows ten channels for each connection, and some are still closing.
+const CHANNELS_PER_HOST_MAX: usize = 6;
+
+/// How often a refused channel is asked for again: a server counts a command until it has buried it.
+const CHANNEL_TRIES_MAX: u32 = 20;
+
+/// Pause between two such questions.
+const CHANNEL_PAUSE: Duration = Duration::from_millis(50);
 
 /// How Ostler logs in to nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +101,34 @@ pub enum SshError {
         /// What to do.
         hint: String,
     },
+    /// The host is there, but nobody answers at a port of it.
+    #[error("nothing answers on {place} at {host}: {reason}")]
+    NoListener {
+        /// The host.
+        host: HostName,
+        /// Address and port.
+        place: String,
+        /// What its SSH server said.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
     /// The connection broke before anything was asked of the host.
     #[error("the connection to {host} broke: {reason}")]
     Broken {
         /// The host.
         host: HostName,
         /// What happened.
+        reason: String,
+    },
+    /// A command failed, and said why.
+    #[error("{doing} failed on {host}: {reason}")]
+    Failed {
+        /// The host.
+        host: HostName,
+        /// What was being done.
+        doing: String,
+        /// What it said.
         reason: String,
     },
     /// The connection broke, or the time was up, after a command had been sent.
@@ -116,7 +146,7 @@ pub enum SshError {
 impl SshError {
     /// Whether a command may have been carried out.
     pub fn may_have_acted(&self) -> bool {
-        matches!(self, SshError::Lost { .. })
+        matches!(self, SshError::Lost { .. } | SshError::Failed { .. })
     }
 
     /// The reason with a way out.
@@ -124,9 +154,13 @@ impl SshError {
         let why = Why::new(self.to_string());
         match self {
             SshError::NotDeclared { .. } => why.hint("add it to the nodes of the cloud in the settings"),
-            SshError::NoAnswer { .. } => why.hint("see whether the node has power and network, and whether sshd runs there"),
-            SshError::Untrusted { hint, .. } | SshError::NoLogin { hint, .. } => why.hint(hint.clone()),
-            SshError::Broken { .. } | SshError::Lost { .. } => why,
+            SshError::NoAnswer { .. } => {
+                why.hint("see whether the node has power and network, and whether sshd runs there")
+            }
+            SshError::Untrusted { hint, .. }
+            | SshError::NoLogin { hint, .. }
+            | SshError::NoListener { hint, .. } => why.hint(hint.clone()),
+            SshError::Broken { .. } | SshError::Failed { .. } | SshError::Lost { .. } => why,
         }
     }
 }
@@ -148,7 +182,10 @@ pub struct Connections {
 
 impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connections").field("cloud", &self.cloud).field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Connections")
+            .field("cloud", &self.cloud)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,7 +203,10 @@ pub(crate) struct Opened<'a, T> {
 impl Connections {
     /// Connections to a cloud's nodes. Nothing is opened or read yet.
     pub fn new(cloud: &Cloud, access: SshAccess) -> Self {
-        let slot = || Slot { session: tokio::sync::Mutex::new(None), channels: Semaphore::new(CHANNELS_PER_HOST_MAX) };
+        let slot = || Slot {
+            session: tokio::sync::Mutex::new(None),
+            channels: Semaphore::new(CHANNELS_PER_HOST_MAX),
+        };
         Self {
             cloud: cloud.name.clone(),
             nodes: cloud.nodes.clone(),
@@ -182,73 +222,100 @@ impl Connections {
     }
 
     pub(crate) fn declared(&self, host: &HostName) -> Result<&DeclaredNode, SshError> {
-        self.nodes.get(host).ok_or_else(|| SshError::NotDeclared { host: host.clone(), cloud: self.cloud.clone() })
+        self.nodes
+            .get(host)
+            .ok_or_else(|| SshError::NotDeclared { host: host.clone(), cloud: self.cloud.clone() })
     }
 
     fn slot(&self, host: &HostName) -> Result<&Slot, SshError> {
-        self.slots.get(host).ok_or_else(|| SshError::NotDeclared { host: host.clone(), cloud: self.cloud.clone() })
+        self.slots
+            .get(host)
+            .ok_or_else(|| SshError::NotDeclared { host: host.clone(), cloud: self.cloud.clone() })
     }
 
-    /// A channel for one command.
-    pub(crate) async fn channel(&self, host: &HostName) -> Result<Opened<'_, Channel<client::Msg>>, SshError> {
-        self.open(host, |session| async move { session.channel_open_session().await }).await
+    /// A channel for one command. Opening one has no effect on the host, so it is tried again where that may help.
+    pub(crate) async fn channel(
+        &self,
+        host: &HostName,
+    ) -> Result<Opened<'_, Channel<client::Msg>>, SshError> {
+        let broken = |reason: String| SshError::Broken { host: host.clone(), reason };
+        let slot = self.slot(host)?;
+        let place = slot.channels.acquire().await.map_err(|error| broken(error.to_string()))?;
+        let mut tries = 0;
+        loop {
+            let (session, is_fresh) = self.session(host, slot).await?;
+            let reason = match tokio::time::timeout(CHANNEL_LIMIT, session.channel_open_session()).await {
+                Ok(Ok(channel)) => return Ok(Opened { channel, _place: place }),
+                Ok(Err(russh::Error::ChannelOpenFailure(_))) if tries < CHANNEL_TRIES_MAX => {
+                    tries += 1;
+                    tokio::time::sleep(CHANNEL_PAUSE).await;
+                    continue;
+                }
+                Ok(Err(russh::Error::ChannelOpenFailure(_))) => {
+                    return Err(broken("its SSH server refuses more commands at the same time".to_owned()));
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => format!("no answer within {} s", CHANNEL_LIMIT.as_secs()),
+            };
+            forget(slot, &session).await;
+            if is_fresh {
+                return Err(broken(reason));
+            }
+        }
     }
 
-    /// A stream to a port as seen from the host, through its SSH server.
+    /// A stream to an address as seen from the host, through its SSH server.
     pub(crate) async fn stream(
         &self,
         host: &HostName,
         address: &str,
         port: u16,
     ) -> Result<Opened<'_, ChannelStream<client::Msg>>, SshError> {
-        let opened = self
-            .open(host, |session| async move {
-                session.channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0).await
-            })
-            .await?;
-        Ok(Opened { channel: opened.channel.into_stream(), _place: opened._place })
-    }
-
-    /// Opens a channel on the kept connection; on a fresh one if that turns out to be dead.
-    async fn open<'a, T, F, Opening>(&'a self, host: &HostName, opening: F) -> Result<Opened<'a, T>, SshError>
-    where
-        F: Fn(Arc<Handle<Gate>>) -> Opening,
-        Opening: Future<Output = Result<T, russh::Error>>,
-    {
-        let slot = self.slot(host)?;
         let broken = |reason: String| SshError::Broken { host: host.clone(), reason };
+        let silent = |reason: &str, hint: &str| SshError::NoListener {
+            host: host.clone(),
+            place: format!("{address}:{port}"),
+            reason: reason.to_owned(),
+            hint: hint.to_owned(),
+        };
+        let slot = self.slot(host)?;
         let place = slot.channels.acquire().await.map_err(|error| broken(error.to_string()))?;
-        let mut is_fresh = false;
         loop {
-            let session = {
-                let mut kept = slot.session.lock().await;
-                match kept.as_ref().filter(|session| !session.is_closed()) {
-                    Some(session) => session.clone(),
-                    None => {
-                        let session = Arc::new(self.connect(host).await?);
-                        *kept = Some(session.clone());
-                        is_fresh = true;
-                        session
+            let (session, is_fresh) = self.session(host, slot).await?;
+            let opening = session.channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0);
+            let error = match tokio::time::timeout(CHANNEL_LIMIT, opening).await {
+                Ok(Ok(channel)) => return Ok(Opened { channel: channel.into_stream(), _place: place }),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(silent("no answer in time", "see whether the service runs there")),
+            };
+            match error {
+                russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited) => {
+                    let hint =
+                        format!("on {host}, set `AllowTcpForwarding local` in sshd_config and reload sshd");
+                    return Err(silent("its SSH server does not allow forwarding", &hint));
+                }
+                russh::Error::ChannelOpenFailure(_) => {
+                    return Err(silent("the connection was refused", "see whether the service runs there"));
+                }
+                error => {
+                    forget(slot, &session).await;
+                    if is_fresh {
+                        return Err(broken(error.to_string()));
                     }
                 }
-            };
-            let reason = match tokio::time::timeout(CHANNEL_LIMIT, opening(session.clone())).await {
-                Ok(Ok(channel)) => return Ok(Opened { channel, _place: place }),
-                // The host is there and said no: another connection would hear the same.
-                Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
-                    return Err(broken(format!("it refused another channel ({reason:?})")));
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no answer within {} s", CHANNEL_LIMIT.as_secs()),
-            };
-            let mut kept = slot.session.lock().await;
-            if kept.as_ref().is_some_and(|other| Arc::ptr_eq(other, &session)) {
-                *kept = None;
-            }
-            if is_fresh {
-                return Err(broken(reason));
             }
         }
+    }
+
+    /// The kept connection to a host, or a fresh one; and whether it is fresh.
+    async fn session(&self, host: &HostName, slot: &Slot) -> Result<(Arc<Handle<Gate>>, bool), SshError> {
+        let mut kept = slot.session.lock().await;
+        if let Some(session) = kept.as_ref().filter(|session| !session.is_closed()) {
+            return Ok((session.clone(), false));
+        }
+        let session = Arc::new(self.connect(host).await?);
+        *kept = Some(session.clone());
+        Ok((session, true))
     }
 
     async fn key(&self) -> Result<Arc<PrivateKey>, SshError> {
@@ -256,7 +323,10 @@ impl Connections {
         let no_login = |what: String, hint: &str| SshError::NoLogin { what, hint: hint.to_owned() };
         let load = || async {
             let text = tokio::fs::read_to_string(path).await.map_err(|error| {
-                no_login(format!("the SSH key {} cannot be read: {error}", path.display()), "name a readable private key in the settings")
+                no_login(
+                    format!("the SSH key {} cannot be read: {error}", path.display()),
+                    "name a readable private key in the settings",
+                )
             })?;
             let key = PrivateKey::from_openssh(&text).map_err(|error| {
                 no_login(
@@ -266,13 +336,20 @@ impl Connections {
             })?;
             if key.is_encrypted() {
                 return Err(no_login(
-                    format!("the SSH key {} is protected by a passphrase, which nobody is there to type", path.display()),
+                    format!(
+                        "the SSH key {} is protected by a passphrase, which nobody is there to type",
+                        path.display()
+                    ),
                     "use a key of its own for ostler, without a passphrase, readable by nobody else",
                 ));
             }
             if !matches!(key.algorithm(), Algorithm::Ed25519 | Algorithm::Ecdsa { .. }) {
                 return Err(no_login(
-                    format!("the SSH key {} is of kind {}, which ostler does not speak", path.display(), key.algorithm()),
+                    format!(
+                        "the SSH key {} is of kind {}, which ostler does not speak",
+                        path.display(),
+                        key.algorithm()
+                    ),
                     "use an Ed25519 key: ssh-keygen -t ed25519",
                 ));
             }
@@ -284,7 +361,8 @@ impl Connections {
     async fn connect(&self, host: &HostName) -> Result<Handle<Gate>, SshError> {
         let node = self.declared(host)?;
         let place = format!("{}:{}", node.address, node.port);
-        let no_answer = |reason: String| SshError::NoAnswer { host: host.clone(), place: place.clone(), reason };
+        let no_answer =
+            |reason: String| SshError::NoAnswer { host: host.clone(), place: place.clone(), reason };
         let key = self.key().await?;
         let known = self.known_hosts().await?;
         let name = KnownHosts::name(&node.address, node.port);
@@ -311,7 +389,9 @@ impl Connections {
                     None => no_answer(format!("the greeting failed: {error}")),
                 });
             }
-            Err(_) => return Err(no_answer(format!("the greeting timed out after {} s", LOGIN_LIMIT.as_secs()))),
+            Err(_) => {
+                return Err(no_answer(format!("the greeting timed out after {} s", LOGIN_LIMIT.as_secs())));
+            }
         };
 
         let user = &self.access.user;
@@ -348,14 +428,18 @@ impl Connections {
         let print = &shown.fingerprint;
         let (what, hint) = match shown.judgement {
             Judgement::Unknown => (
-                format!("{host} showed a key that nobody vouches for: {name} is not in {file} (it showed {print})"),
+                format!(
+                    "{host} showed a key that nobody vouches for: {name} is not in {file} (it showed {print})"
+                ),
                 format!(
                     "compare that with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` typed on {host} itself, then: {} >> {file}",
                     keyscan(name)
                 ),
             ),
             Judgement::Changed { line } => (
-                format!("THE KEY OF {host} HAS CHANGED: it showed {print}, and line {line} of {file} has another key for {name}; somebody may be listening"),
+                format!(
+                    "THE KEY OF {host} HAS CHANGED: it showed {print}, and line {line} of {file} has another key for {name}; somebody may be listening"
+                ),
                 format!(
                     "if {host} was installed anew, remove its old key with `ssh-keygen -R '{name}' -f {file}`, and add the new one after you compared it on the node's console"
                 ),
@@ -364,9 +448,19 @@ impl Connections {
                 format!("{host} showed a key that line {line} of {file} calls revoked ({print})"),
                 format!("find out how {host} came to use that key before anything else"),
             ),
-            Judgement::Known => (format!("{host} showed a key of a kind that ostler does not speak"), String::new()),
+            Judgement::Known => {
+                (format!("{host} showed a key of a kind that ostler does not speak"), String::new())
+            }
         };
         SshError::Untrusted { what, hint }
+    }
+}
+
+/// Lets a dead connection go, unless somebody has already put another one in its place.
+async fn forget(slot: &Slot, dead: &Arc<Handle<Gate>>) {
+    let mut kept = slot.session.lock().await;
+    if kept.as_ref().is_some_and(|session| Arc::ptr_eq(session, dead)) {
+        *kept = None;
     }
 }
 

@@ -59,7 +59,10 @@ impl SshNodes {
     fn database<'a>(&'a self, name: &'a str) -> Database<'a> {
         let of = |database: &&ostler_model::catalogue::Database| database.name == name;
         let known = self.catalogue.services.values().map(|service| &service.database).find(of);
-        Database { name, version_table: known.map_or(VERSION_TABLE, |database| database.version_table.as_str()) }
+        Database {
+            name,
+            version_table: known.map_or(VERSION_TABLE, |database| database.version_table.as_str()),
+        }
     }
 
     /// What a job's verb comes to on nodes.
@@ -76,7 +79,9 @@ impl SshNodes {
             Does::Drain { backend, server, through, patience_s, last } => {
                 Server { backend, server, through }.drain(*patience_s, *last)
             }
-            Does::Enable { backend, server, through } => Server { backend, server, through }.enable(job.limit_s),
+            Does::Enable { backend, server, through } => {
+                Server { backend, server, through }.enable(job.limit_s)
+            }
             Does::StopUnits { units } => service::stop(host, units),
             Does::StartUnits { units } => service::start(host, units),
             Does::Schema { argv, user, database, before, after, .. } => {
@@ -141,7 +146,10 @@ impl SshNodes {
                     // The dump alone changes nothing; whatever goes wrong here, the database is as it was.
                     self.connections.copy_file(from, host, &file, COPY_LIMIT).await.map_err(|error| {
                         let why = error.why();
-                        Why { what: format!("the dump on {from} did not get to {host}: {}", why.what), hint: why.hint }
+                        Why {
+                            what: format!("the dump on {from} did not get to {host}: {}", why.what),
+                            hint: why.hint,
+                        }
                     })?;
                 }
                 Ok(())
@@ -196,7 +204,10 @@ impl SshNodes {
         let outcome = together(outcomes);
         match (&job.does, outcome) {
             (Does::Advise { reading, .. }, Outcome::Done { facts }) => {
-                let answer = observed.iter().find_map(|observed| observed.as_ref().ok()).map_or("", |observed| observed.log.as_str());
+                let answer = observed
+                    .iter()
+                    .find_map(|observed| observed.as_ref().ok())
+                    .map_or("", |observed| observed.log.as_str());
                 schema::read_advice(reading, &facts, answer, &format!("on {host}, see {}", names.log))
             }
             (Does::IsolateDatabase { members }, Outcome::Done { facts }) => {
@@ -213,7 +224,12 @@ impl SshNodes {
 
     /// Waits until the members of the cluster see what they should. The effect is there; whether it is enough is not
     /// known until they agree.
-    async fn agree(&self, hosts: &[HostName], facts: Facts, do_they: impl Fn(&Inventory) -> Result<(), String>) -> Outcome {
+    async fn agree(
+        &self,
+        hosts: &[HostName],
+        facts: Facts,
+        do_they: impl Fn(&Inventory) -> Result<(), String>,
+    ) -> Outcome {
         let mut tries = 0;
         loop {
             let seen = self.galera(hosts).await;
@@ -222,8 +238,10 @@ impl SshNodes {
                 Err(_) if tries < AGREE_TRIES_MAX => tries += 1,
                 Err(what) => {
                     return Outcome::Unknown {
-                        why: Why::new(format!("this node is as it should be, but the database cluster is not: {what}"))
-                            .hint("see to the cluster, then ask again"),
+                        why: Why::new(format!(
+                            "this node is as it should be, but the database cluster is not: {what}"
+                        ))
+                        .hint("see to the cluster, then ask again"),
                     };
                 }
             }
@@ -246,7 +264,9 @@ fn node_of(job: &Job) -> Result<&HostName, Why> {
         (Does::Drain { through, .. } | Does::Enable { through, .. }, None) => {
             through.first().ok_or_else(|| Why::new(format!("step {} names no load balancer", job.step)))
         }
-        (does, None) => Err(Why::new(format!("step {} does not say on which node to {}", job.step, does.name()))),
+        (does, None) => {
+            Err(Why::new(format!("step {} does not say on which node to {}", job.step, does.name())))
+        }
     }
 }
 
@@ -280,7 +300,8 @@ fn together(mut outcomes: Vec<(HostName, Outcome)>) -> Outcome {
         }
     }
     let with_rest = |why: Why| {
-        let rest = if done.is_empty() { String::new() } else { format!("; on {} it is done", done.join(", ")) };
+        let rest =
+            if done.is_empty() { String::new() } else { format!("; on {} it is done", done.join(", ")) };
         Why { what: format!("{}{rest}", why.what), hint: why.hint }
     };
     match (unknown, absent) {
@@ -321,11 +342,16 @@ mod tests {
     #[test]
     fn several_nodes_make_one_outcome() {
         let done = || Outcome::Done { facts: Facts::from([("sessions-cut".to_owned(), "0".to_owned())]) };
-        let both = |a: Outcome, b: Outcome| together(vec![(HostName::from("a"), a), (HostName::from("b"), b)]);
-        assert!(matches!(both(done(), done()), Outcome::Done { facts } if facts.contains_key("b sessions-cut")));
+        let both =
+            |a: Outcome, b: Outcome| together(vec![(HostName::from("a"), a), (HostName::from("b"), b)]);
+        assert!(
+            matches!(both(done(), done()), Outcome::Done { facts } if facts.contains_key("b sessions-cut"))
+        );
         let Outcome::NotDone { why } = both(done(), Outcome::not_done("b: no")) else { panic!() };
         assert_eq!(why.what, "b: no; on a it is done");
-        let Outcome::Unknown { why } = both(Outcome::unknown("a: silent"), Outcome::not_done("b: no")) else { panic!() };
+        let Outcome::Unknown { why } = both(Outcome::unknown("a: silent"), Outcome::not_done("b: no")) else {
+            panic!()
+        };
         assert_eq!(why.what, "a: silent; b: no");
     }
 }

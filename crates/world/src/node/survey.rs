@@ -24,7 +24,8 @@ const NODES_AT_ONCE: usize = 64;
 const SURVEY_LIMIT: Duration = Duration::from_secs(30);
 
 /// Units that every service leans on.
-const SHARED_UNITS: [&str; 4] = ["mariadb.service", "haproxy.service", "memcached.service", "keepalived.service"];
+const SHARED_UNITS: [&str; 4] =
+    ["mariadb.service", "haproxy.service", "memcached.service", "keepalived.service"];
 
 /// Directories whose free space matters on every node.
 const DISKS: [&str; 2] = ["/", "/var/lib/mysql"];
@@ -72,7 +73,8 @@ impl Questions {
 
     fn arguments(&self, facts: &[Fact]) -> Vec<String> {
         let lines = |items: &[String]| items.join("\n");
-        let databases: Vec<String> = self.databases.iter().map(|(database, table)| format!("{database}/{table}")).collect();
+        let databases: Vec<String> =
+            self.databases.iter().map(|(database, table)| format!("{database}/{table}")).collect();
         vec![
             format!("facts={}", facts.iter().map(|fact| word(*fact)).collect::<Vec<_>>().join(" ")),
             format!("packages={}", lines(&self.packages)),
@@ -85,7 +87,12 @@ impl Questions {
     }
 
     /// Looks at nodes.
-    pub(crate) async fn survey(&self, connections: &Connections, hosts: &[HostName], facts: &[Fact]) -> Inventory {
+    pub(crate) async fn survey(
+        &self,
+        connections: &Connections,
+        hosts: &[HostName],
+        facts: &[Fact],
+    ) -> Inventory {
         let mut inventory = Inventory {
             format: INVENTORY_FORMAT,
             cloud: self.cloud.clone(),
@@ -117,20 +124,28 @@ impl Questions {
 
     async fn look(&self, connections: &Connections, host: &HostName, facts: &[Fact]) -> (Seen, Vec<Gap>) {
         let text = format!("{SURVEY}\nsurvey \"$@\" < /dev/null\n");
-        let script = Script { doing: "the survey", text, arguments: self.arguments(facts), limit: SURVEY_LIMIT };
+        let script =
+            Script { doing: "the survey", text, arguments: self.arguments(facts), limit: SURVEY_LIMIT };
         let answer = match connections.run(host, script).await {
             Ok(answer) => answer,
             Err(error) => return (self.not_seen(host, error.why().what), Vec::new()),
         };
         let databases: Vec<&str> = self.databases.iter().map(|(database, _)| database.as_str()).collect();
-        let wanted = Wanted { galera: facts.contains(&Fact::Galera), schemas: facts.contains(&Fact::Schemas), databases: &databases };
+        let wanted = Wanted {
+            galera: facts.contains(&Fact::Galera),
+            schemas: facts.contains(&Fact::Schemas),
+            databases: &databases,
+        };
         let Some(report) = parse::report(&answer.text(), &wanted) else {
             return (self.not_seen(host, format!("the survey of {host} broke off")), Vec::new());
         };
         let mut node = report.node;
         node.clock = report.clock.and_then(|theirs| clock(theirs, &answer));
         let gaps = report.gaps.into_iter().map(|(what, why)| Gap { host: host.clone(), what, why }).collect();
-        if let Ok(mut last) = self.last.lock() {
+        // Half an answer is no good as the last one.
+        if Fact::ALL.iter().all(|fact| facts.contains(fact))
+            && let Ok(mut last) = self.last.lock()
+        {
             last.insert(host.clone(), (Box::new(node.clone()), Timestamp::now()));
         }
         (Seen::Fresh(Box::new(node)), gaps)
@@ -150,7 +165,10 @@ fn clock(theirs_ns: i128, answer: &Answer) -> Option<ClockSeen> {
     let (sent, heard) = (answer.sent?.as_nanosecond(), answer.first_byte?.as_nanosecond());
     let middle = i128::midpoint(sent, heard);
     let milliseconds = |ns: i128| i64::try_from(ns / 1_000_000).ok();
-    Some(ClockSeen { offset_ms: milliseconds(theirs_ns - middle)?, doubt_ms: milliseconds((heard - sent) / 2)? + 1 })
+    Some(ClockSeen {
+        offset_ms: milliseconds(theirs_ns - middle)?,
+        doubt_ms: milliseconds((heard - sent) / 2)? + 1,
+    })
 }
 
 fn word(fact: Fact) -> &'static str {

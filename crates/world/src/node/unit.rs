@@ -10,7 +10,9 @@ use super::ssh::Connections;
 use ostler_model::event::{Facts, Outcome, Why};
 use ostler_model::ids::{HostName, RunId, StepId};
 use ostler_model::limits::OUTPUT_KEPT_BYTES;
+use ostler_model::plan::hex;
 use ostler_model::step::Job;
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// How long the start of a unit may take on a loaded node.
@@ -22,8 +24,11 @@ const SETTLE_SLACK_S: u32 = 30;
 /// Time for the question itself, beyond the wait: two locks and a probe on a loaded node.
 const ASK_LIMIT: Duration = Duration::from_secs(90);
 
-/// The longest name of a unit that systemd takes, less room for the suffix.
-const UNIT_NAME_MAX: usize = 200;
+/// The longest part of a unit's name: two of them and what stands around them fit into what systemd takes.
+const NAME_PART_MAX: usize = 100;
+
+/// Characters of a digest that keep long names apart.
+const DIGEST_CHARS: usize = 16;
 
 const BEGIN: &str = include_str!("../../data/node/begin.sh");
 const SETTLE: &str = include_str!("../../data/node/settle.sh");
@@ -49,7 +54,13 @@ pub(crate) struct Work {
 impl Work {
     /// Work on one node.
     pub fn on(host: &HostName, script: String) -> Self {
-        Self { hosts: vec![host.clone()], script, values: Vec::new(), argv: Vec::new(), log_bytes: OUTPUT_KEPT_BYTES }
+        Self {
+            hosts: vec![host.clone()],
+            script,
+            values: Vec::new(),
+            argv: Vec::new(),
+            log_bytes: OUTPUT_KEPT_BYTES,
+        }
     }
 
     /// The same with one more value.
@@ -104,7 +115,11 @@ pub(crate) fn safe(name: &str) -> String {
             other => text.push_str(&format!("_{other:02x}")),
         }
     }
-    text.truncate(UNIT_NAME_MAX / 2);
+    if text.len() > NAME_PART_MAX {
+        let digest = hex(&Sha256::digest(name.as_bytes()));
+        text.truncate(NAME_PART_MAX - DIGEST_CHARS);
+        text.extend(digest.chars().take(DIGEST_CHARS));
+    }
     text
 }
 
@@ -119,16 +134,20 @@ impl Connections {
     pub(crate) async fn begin_unit(&self, host: &HostName, job: &Job, work: &Work) -> Result<(), Why> {
         let names = Names::of(&job.run, &job.step, job.attempt);
         let mut arguments = vec![
-            names.run.clone(),
             names.prefix.clone(),
             names.unit.clone(),
             names.place.clone(),
             names.log.clone(),
-            job.limit_s.to_string(),
+            // Zero would mean that it may take for ever.
+            job.limit_s.max(1).to_string(),
             "--".to_owned(),
         ];
         // systemd replaces variables in the arguments of a unit.
-        arguments.extend(self.arguments(host, "effect", &names, work).into_iter().map(|argument| argument.replace('$', "$$")));
+        arguments.extend(
+            self.arguments(host, "effect", &names, work)
+                .into_iter()
+                .map(|argument| argument.replace('$', "$$")),
+        );
         let text = carry(BEGIN, "begin", &work.script);
         let script = Script { doing: "the start of the step", text, arguments, limit: BEGIN_LIMIT };
         let answer = match self.run(host, script).await {
@@ -137,7 +156,8 @@ impl Connections {
             Err(error) => return Err(error.why()),
         };
         let text = answer.text();
-        let said = |tag: &str| text.lines().find_map(|line| line.strip_prefix(tag)).unwrap_or_default().to_owned();
+        let said =
+            |tag: &str| text.lines().find_map(|line| line.strip_prefix(tag)).unwrap_or_default().to_owned();
         match text.lines().any(|line| line.starts_with("refused\t")) {
             true => Err(why(&format!("{host}: {}", said("refused\t")), &said("hint\t"))),
             // Neither started nor refused: it broke off in between, and whoever settles finds out how far it came.
@@ -177,7 +197,10 @@ impl Connections {
             let text = carry(SETTLE, "settle", &work.script);
             let script = Script { doing: "the step", text, arguments: arguments.clone(), limit };
             match self.run(host, script).await {
-                Ok(answer) => return Observed::read(&answer.text()).ok_or_else(|| not_told(host, &names, answer.status)),
+                Ok(answer) => {
+                    return Observed::read(&answer.text())
+                        .ok_or_else(|| not_told(host, &names, answer.status));
+                }
                 // A connection may break while everything goes on behind it. Asking again changes nothing.
                 Err(ShellError::Ssh(error)) if error.may_have_acted() && !is_second => is_second = true,
                 Err(error) => return Err(error.why()),
@@ -318,7 +341,9 @@ impl Observed {
         // What was written down in this boot is the truth; after a restart only the world itself knows.
         let fresh = self.recorded.as_ref().filter(|said| said.verdict.is_some() && !self.has_restarted());
         let Some(said) = fresh.or(self.probed.as_ref()) else {
-            return Outcome::Unknown { why: Why::new(format!("{host} does not say what came of the step")).hint(see) };
+            return Outcome::Unknown {
+                why: Why::new(format!("{host} does not say what came of the step")).hint(see),
+            };
         };
         match said.verdict {
             Some(Verdict::Done) => {
@@ -354,7 +379,8 @@ impl Observed {
 
     /// How the attempt ended, where that says more than the state of the world.
     fn ending(&self, said: &Said) -> Option<String> {
-        let last = self.log.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing");
+        let last =
+            self.log.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it said nothing");
         if self.begun.is_none() {
             return Some("the attempt was never started there".to_owned());
         }
@@ -398,6 +424,8 @@ mod tests {
     fn names_are_readable_and_safe() {
         assert_eq!(names().unit, "ostler-20261121T213200-ab3x-ctl1-install-1.service");
         assert_eq!(safe("../a b"), "_2e._2fa_20b");
+        let long = |end: &str| safe(&format!("{}{end}", "x".repeat(300)));
+        assert!(long("a").len() == NAME_PART_MAX && long("a") != long("b"));
     }
 
     proptest! {
@@ -417,22 +445,97 @@ mod tests {
     #[test]
     fn what_a_node_says_decides_the_outcome() {
         let rows: &[(&str, &str, &str, &str)] = &[
-            ("a record of this boot counts", "begun\tb1\nunit\tLoadState=loaded\nunit\tResult=success\nrecorded\tcode\t0\nrecorded\tfact\tkeystone\t27.1.0\nrecorded\tverdict\tdone", "done", "27.1.0"),
-            ("also when the unit was tidied away", "begun\tb1\nunit\tLoadState=not-found\nunit\tResult=success\nrecorded\tcode\t0\nrecorded\tverdict\tdone", "done", ""),
-            ("a refusal is the reason", "begun\tb1\nunit\tLoadState=loaded\nrecorded\trefusal\tno such package\nrecorded\tway-out\tfind it\nrecorded\tcode\t70\nrecorded\twhy\tit is 1\nrecorded\tverdict\tnot-done", "not-done", "ctl1: no such package"),
-            ("a failure names its status and last words", "begun\tb1\nunit\tResult=exit-code\nrecorded\tcode\t100\nrecorded\twhy\tit is 1\nrecorded\tverdict\tnot-done\nlog\tE: broken\nlog\t", "not-done", "status 100, its last words: E: broken"),
-            ("a failure with the state there is done", "begun\tb1\nrecorded\tcode\t1\nrecorded\tverdict\tdone", "done", ""),
-            ("half-way is unknown", "begun\tb1\nrecorded\tcode\t1\nrecorded\twhy\thalf-way\nrecorded\tverdict\tunknown", "unknown", "half-way"),
-            ("killed by the limit: the probe decides", "begun\tb1\nunit\tLoadState=loaded\nunit\tResult=timeout\nprobed\twhy\tnot there\nprobed\tverdict\tnot-done", "not-done", "time was up"),
-            ("killed, but the state is there", "begun\tb1\nunit\tResult=signal\nprobed\tverdict\tdone", "done", ""),
-            ("a restart makes the record old: the probe decides", "begun\tb0\nrecorded\tcode\t0\nrecorded\tverdict\tdone\nprobed\twhy\tit runs\nprobed\tverdict\tnot-done", "not-done", "restarted"),
-            ("a restart, and the state survived", "begun\tb0\nrecorded\tfact\tbytes\t7\nrecorded\tverdict\tdone\nprobed\tverdict\tdone", "done", "bytes"),
-            ("never begun", "unit\tLoadState=not-found\nunit\tResult=success\nprobed\twhy\tit is 1\nprobed\tverdict\tnot-done", "not-done", "never started"),
-            ("never begun, but the state is there", "unit\tLoadState=not-found\nprobed\tverdict\tdone", "done", "without this attempt"),
-            ("a record that breaks off does not count", "begun\tb1\nunit\tResult=success\nrecorded\tcode\t0", "unknown", "does not say"),
-            ("a probe that says nothing", "begun\tb1\nunit\tResult=signal\nprobed\tfact\ta\tb", "unknown", "in which state"),
+            (
+                "a record of this boot counts",
+                "begun\tb1\nunit\tLoadState=loaded\nunit\tResult=success\nrecorded\tcode\t0\nrecorded\tfact\tkeystone\t27.1.0\nrecorded\tverdict\tdone",
+                "done",
+                "27.1.0",
+            ),
+            (
+                "also when the unit was tidied away",
+                "begun\tb1\nunit\tLoadState=not-found\nunit\tResult=success\nrecorded\tcode\t0\nrecorded\tverdict\tdone",
+                "done",
+                "",
+            ),
+            (
+                "a refusal is the reason",
+                "begun\tb1\nunit\tLoadState=loaded\nrecorded\trefusal\tno such package\nrecorded\tway-out\tfind it\nrecorded\tcode\t70\nrecorded\twhy\tit is 1\nrecorded\tverdict\tnot-done",
+                "not-done",
+                "ctl1: no such package",
+            ),
+            (
+                "a failure names its status and last words",
+                "begun\tb1\nunit\tResult=exit-code\nrecorded\tcode\t100\nrecorded\twhy\tit is 1\nrecorded\tverdict\tnot-done\nlog\tE: broken\nlog\t",
+                "not-done",
+                "status 100, its last words: E: broken",
+            ),
+            (
+                "a failure with the state there is done",
+                "begun\tb1\nrecorded\tcode\t1\nrecorded\tverdict\tdone",
+                "done",
+                "",
+            ),
+            (
+                "half-way is unknown",
+                "begun\tb1\nrecorded\tcode\t1\nrecorded\twhy\thalf-way\nrecorded\tverdict\tunknown",
+                "unknown",
+                "half-way",
+            ),
+            (
+                "killed by the limit: the probe decides",
+                "begun\tb1\nunit\tLoadState=loaded\nunit\tResult=timeout\nprobed\twhy\tnot there\nprobed\tverdict\tnot-done",
+                "not-done",
+                "time was up",
+            ),
+            (
+                "killed, but the state is there",
+                "begun\tb1\nunit\tResult=signal\nprobed\tverdict\tdone",
+                "done",
+                "",
+            ),
+            (
+                "a restart makes the record old: the probe decides",
+                "begun\tb0\nrecorded\tcode\t0\nrecorded\tverdict\tdone\nprobed\twhy\tit runs\nprobed\tverdict\tnot-done",
+                "not-done",
+                "restarted",
+            ),
+            (
+                "a restart, and the state survived",
+                "begun\tb0\nrecorded\tfact\tbytes\t7\nrecorded\tverdict\tdone\nprobed\tverdict\tdone",
+                "done",
+                "bytes",
+            ),
+            (
+                "never begun",
+                "unit\tLoadState=not-found\nunit\tResult=success\nprobed\twhy\tit is 1\nprobed\tverdict\tnot-done",
+                "not-done",
+                "never started",
+            ),
+            (
+                "never begun, but the state is there",
+                "unit\tLoadState=not-found\nprobed\tverdict\tdone",
+                "done",
+                "without this attempt",
+            ),
+            (
+                "a record that breaks off does not count",
+                "begun\tb1\nunit\tResult=success\nrecorded\tcode\t0",
+                "unknown",
+                "does not say",
+            ),
+            (
+                "a probe that says nothing",
+                "begun\tb1\nunit\tResult=signal\nprobed\tfact\ta\tb",
+                "unknown",
+                "in which state",
+            ),
             ("it still runs", "begun\tb1\nruns\tyes\nunit\tLoadState=loaded", "unknown", "still runs"),
-            ("secrets are masked", "begun\tb1\nrecorded\tcode\t1\nrecorded\twhy\tpassword = hunter2\nrecorded\tverdict\tnot-done", "not-done", "password = ***"),
+            (
+                "secrets are masked",
+                "begun\tb1\nrecorded\tcode\t1\nrecorded\twhy\tpassword = hunter2\nrecorded\tverdict\tnot-done",
+                "not-done",
+                "password = ***",
+            ),
         ];
         for (row, said, expected, words) in rows {
             let (kind, text) = what(outcome(&format!("boot\tb1\n{said}\nend\t1\n")));

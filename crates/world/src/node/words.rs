@@ -13,7 +13,10 @@ fn refuse(kind: &str, name: &str) -> Why {
 }
 
 fn check(kind: &str, name: &str, is_right: impl Fn(char) -> bool) -> Result<(), Why> {
-    let is_name = !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.starts_with('-') && name.chars().all(is_right);
+    let is_name = !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && !name.starts_with('-')
+        && name.chars().all(is_right);
     if is_name { Ok(()) } else { Err(refuse(kind, name)) }
 }
 
@@ -61,11 +64,18 @@ pub(crate) fn proxy(name: &str) -> Result<(), Why> {
 
 /// One line of text.
 pub(crate) fn line(kind: &str, text: &str) -> Result<(), Why> {
-    if text.len() <= NAME_BYTES_MAX && !text.contains(['\n', '\0']) { Ok(()) } else { Err(refuse(kind, text)) }
+    if text.len() <= NAME_BYTES_MAX && !text.contains(['\n', '\0']) {
+        Ok(())
+    } else {
+        Err(refuse(kind, text))
+    }
 }
 
 /// Checks each of many.
-pub(crate) fn each<'a, S: AsRef<str> + 'a>(names: impl IntoIterator<Item = &'a S>, check: impl Fn(&str) -> Result<(), Why>) -> Result<(), Why> {
+pub(crate) fn each<'a, S: AsRef<str> + 'a>(
+    names: impl IntoIterator<Item = &'a S>,
+    check: impl Fn(&str) -> Result<(), Why>,
+) -> Result<(), Why> {
     names.into_iter().try_for_each(|name| check(name.as_ref()))
 }
 

@@ -203,7 +203,9 @@ impl Entry<'_> {
     }
 
     fn needed(&self, key: &str) -> Result<String, CredentialsError> {
-        self.auth(key).filter(|value| !value.is_empty()).ok_or_else(|| self.wrong(&format!("auth.{key}"), "it is missing"))
+        self.auth(key)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| self.wrong(&format!("auth.{key}"), "it is missing"))
     }
 
     fn domain(&self, kind: &str) -> Option<Named> {
@@ -223,7 +225,10 @@ impl Entry<'_> {
         }
         let Some(name) = self.auth(name) else { return Ok(None) };
         let domain = self.domain(kind).ok_or_else(|| {
-            self.wrong(&format!("auth.{kind}_domain_name"), format!("it is missing, and the {kind} `{name}` is given by name"))
+            self.wrong(
+                &format!("auth.{kind}_domain_name"),
+                format!("it is missing, and the {kind} `{name}` is given by name"),
+            )
         })?;
         Ok(Some(Named::Name { name, domain: Some(Box::new(domain)) }))
     }
@@ -263,7 +268,10 @@ impl Entry<'_> {
                     None => {
                         let name = self.needed("application_credential_name")?;
                         let user = self.user()?.ok_or_else(|| {
-                            self.wrong("auth.username", "it is missing, and the application credential is given by name")
+                            self.wrong(
+                                "auth.username",
+                                "it is missing, and the application credential is given by name",
+                            )
                         })?;
                         (Named::Name { name, domain: None }, Some(user))
                     }
@@ -284,8 +292,11 @@ impl Entry<'_> {
         if url.starts_with("https://") {
             return Err(wrong("this build does not speak TLS to the API yet; name an http:// address"));
         }
-        let rest = url.strip_prefix("http://").ok_or_else(|| wrong("it is not an address that begins with http://"))?;
-        let (authority, path) = rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
+        let rest = url
+            .strip_prefix("http://")
+            .ok_or_else(|| wrong("it is not an address that begins with http://"))?;
+        let (authority, path) =
+            rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
         if authority.contains('@') {
             return Err(wrong("it holds a user; put it into `username` and `password`"));
         }
@@ -300,7 +311,8 @@ impl Entry<'_> {
             return Err(wrong("it names no host"));
         }
         let path = path.trim_end_matches('/');
-        let path = path.strip_suffix("v3").filter(|path| path.is_empty() || path.ends_with('/')).unwrap_or(path);
+        let path =
+            path.strip_suffix("v3").filter(|path| path.is_empty() || path.ends_with('/')).unwrap_or(path);
         let path = path.trim_matches('/');
         let path = if path.is_empty() { String::new() } else { format!("/{path}") };
         Ok((host.to_owned(), port, path))
@@ -353,13 +365,19 @@ clouds:
         let secure = "clouds:\n  lab:\n    auth:\n      password: hunter2\n";
         let (_directory, path) = files(CLOUDS, Some(secure));
         let credentials = Credentials::read(&path, "lab").unwrap();
-        assert_eq!((credentials.auth_host.as_str(), credentials.auth_port, credentials.auth_path.as_str()), ("198.18.7.10", 5000, ""));
+        assert_eq!(
+            (credentials.auth_host.as_str(), credentials.auth_port, credentials.auth_path.as_str()),
+            ("198.18.7.10", 5000, "")
+        );
         let Identity::Password { user, password } = &credentials.identity else { panic!() };
         let domain = Box::new(Named::Name { name: "Default".into(), domain: None });
         assert_eq!(*user, Named::Name { name: "admin".into(), domain: Some(domain) });
         assert_eq!(password.expose_secret(), "hunter2");
         let domain = Box::new(Named::Id("default".into()));
-        assert_eq!(credentials.scope, Scope::Project(Named::Name { name: "admin".into(), domain: Some(domain) }));
+        assert_eq!(
+            credentials.scope,
+            Scope::Project(Named::Name { name: "admin".into(), domain: Some(domain) })
+        );
         assert!(!format!("{credentials:?}").contains("hunter2"));
     }
 
@@ -367,8 +385,14 @@ clouds:
     fn other_kinds_of_credentials_are_read() {
         let (_directory, path) = files(CLOUDS, None);
         let app = Credentials::read(&path, "app").unwrap();
-        assert_eq!((app.auth_host.as_str(), app.auth_port, app.auth_path.as_str()), ("2001:db8::1", 80, "/identity"));
-        assert!(matches!(app.identity, Identity::ApplicationCredential { credential: Named::Id(_), user: None, .. }));
+        assert_eq!(
+            (app.auth_host.as_str(), app.auth_port, app.auth_path.as_str()),
+            ("2001:db8::1", 80, "/identity")
+        );
+        assert!(matches!(
+            app.identity,
+            Identity::ApplicationCredential { credential: Named::Id(_), user: None, .. }
+        ));
         let number = Credentials::read(&path, "number").unwrap();
         let Identity::Password { password, .. } = &number.identity else { panic!() };
         assert_eq!((password.expose_secret(), number.scope), ("1234", Scope::System));

@@ -62,17 +62,23 @@ impl Connection {
 
     /// Makes one call.
     pub(crate) async fn call(&mut self, call: Call<'_>) -> Result<Answer, String> {
-        let bytes = call.body.map(|body| Bytes::copy_from_slice(body.expose_secret().as_bytes())).unwrap_or_default();
+        let bytes =
+            call.body.map(|body| Bytes::copy_from_slice(body.expose_secret().as_bytes())).unwrap_or_default();
         let mut request = Request::new(Full::new(bytes));
         *request.method_mut() = call.method;
         *request.uri_mut() = call.path.parse().map_err(|_| format!("`{}` is not a path", call.path))?;
         let headers = request.headers_mut();
-        headers.insert(HOST, HeaderValue::from_str(&self.authority).map_err(|_| format!("`{}` is not a host", self.authority))?);
+        headers.insert(
+            HOST,
+            HeaderValue::from_str(&self.authority)
+                .map_err(|_| format!("`{}` is not a host", self.authority))?,
+        );
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("ostler/", env!("CARGO_PKG_VERSION"))));
         for (name, secret) in call.headers {
-            let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| format!("a value for {name} cannot be sent"))?;
+            let mut value = HeaderValue::from_str(secret.expose_secret())
+                .map_err(|_| format!("a value for {name} cannot be sent"))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -80,7 +86,8 @@ impl Connection {
             self.sender.ready().await.map_err(|error| reason(&error))?;
             let answer = self.sender.send_request(request).await.map_err(|error| reason(&error))?;
             let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
+            let body =
+                Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
             Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
         };
         match tokio::time::timeout(CALL_LIMIT, exchange).await {

@@ -55,7 +55,12 @@ impl std::fmt::Debug for KeystoneCloud {
 
 impl KeystoneCloud {
     /// A cloud with an entry of a clouds file; backends are reached through the SSH servers of their nodes.
-    pub fn new(cloud: &Cloud, clouds_yaml: &Path, entry: &str, nodes: Arc<Connections>) -> Result<Self, CredentialsError> {
+    pub fn new(
+        cloud: &Cloud,
+        clouds_yaml: &Path,
+        entry: &str,
+        nodes: Arc<Connections>,
+    ) -> Result<Self, CredentialsError> {
         Ok(Self::with(cloud, Credentials::read(clouds_yaml, entry)?, nodes))
     }
 
@@ -74,7 +79,8 @@ impl KeystoneCloud {
                     Why { what: format!("{way} cannot be reached: {}", why.what), hint: why.hint }
                 })?;
                 let connection = Connection::new(opened.channel, &format!("{}:{port}", node.address)).await;
-                let connection = connection.map_err(|reason| Why::new(format!("{way} does not speak HTTP: {reason}")))?;
+                let connection =
+                    connection.map_err(|reason| Why::new(format!("{way} does not speak HTTP: {reason}")))?;
                 Session { cloud: self, connection, way, prefix: "", token: None }.make(calls).await
             }
             Through::Front { port } => {
@@ -90,8 +96,13 @@ impl KeystoneCloud {
                     Err(_) => return Err(unreachable(format!("timed out after {} s", CALL_LIMIT.as_secs()))),
                 };
                 let _ = stream.set_nodelay(true);
-                let connection = Connection::new(stream, &format!("{host}:{port}")).await.map_err(unreachable)?;
-                let prefix = if *port == self.credentials.auth_port { self.credentials.auth_path.as_str() } else { "" };
+                let connection =
+                    Connection::new(stream, &format!("{host}:{port}")).await.map_err(unreachable)?;
+                let prefix = if *port == self.credentials.auth_port {
+                    self.credentials.auth_path.as_str()
+                } else {
+                    ""
+                };
                 Session { cloud: self, connection, way, prefix, token: None }.make(calls).await
             }
         }
@@ -135,7 +146,8 @@ impl Session<'_> {
                 Call::List { path, key } => self.list(path, key).await?,
             }
             called.calls += 1;
-            called.slowest_ms = called.slowest_ms.max(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+            called.slowest_ms =
+                called.slowest_ms.max(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
         }
         Ok(called)
     }
@@ -182,8 +194,10 @@ impl Session<'_> {
         let secret = answer.headers.get(&SUBJECT_TOKEN).and_then(|value| value.to_str().ok());
         let secret = secret.ok_or_else(|| self.failed(doing, "the answer holds no token"))?;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let expires = body.pointer("/token/expires_at").and_then(Value::as_str).and_then(|text| text.parse().ok());
-        let token = Token { secret: SecretString::from(secret.to_owned()), issued: Timestamp::now(), expires };
+        let expires =
+            body.pointer("/token/expires_at").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        let token =
+            Token { secret: SecretString::from(secret.to_owned()), issued: Timestamp::now(), expires };
         self.cloud.keep(&token);
         self.token = Some(token.clone());
         Ok(token)
@@ -194,7 +208,10 @@ impl Session<'_> {
         self.validate_one("validating a token", &token, &token).await?;
         match self.cloud.witness() {
             Some(witness) if witness.secret.expose_secret() != token.secret.expose_secret() => {
-                let doing = format!("validating the token that was issued at {}", witness.issued.strftime("%H:%M:%S UTC"));
+                let doing = format!(
+                    "validating the token that was issued at {}",
+                    witness.issued.strftime("%H:%M:%S UTC")
+                );
                 self.validate_one(&doing, &token, &witness).await
             }
             _ => Ok(()),
