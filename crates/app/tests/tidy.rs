@@ -12,8 +12,22 @@ const FILE_LINES_MAX: usize = 1_000;
 const CONTRIBUTING_LINES_MAX: usize = 150;
 
 /// Names of OpenStack services: they belong to the catalogue, not to the engine.
-const SERVICES: &[&str] =
-    &["keystone", "nova", "neutron", "cinder", "glance", "placement", "heat", "horizon", "octavia", "designate", "barbican", "manila", "ironic", "masakari"];
+const SERVICES: &[&str] = &[
+    "keystone",
+    "nova",
+    "neutron",
+    "cinder",
+    "glance",
+    "placement",
+    "heat",
+    "horizon",
+    "octavia",
+    "designate",
+    "barbican",
+    "manila",
+    "ironic",
+    "masakari",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
@@ -40,7 +54,8 @@ fn all_sources() -> Vec<(PathBuf, String)> {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "tests") || path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests.rs"))
+    path.components().any(|part| part.as_os_str() == "tests")
+        || path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests.rs"))
 }
 
 #[track_caller]
@@ -57,12 +72,16 @@ fn no_file_is_too_long() {
 #[test]
 fn every_module_says_what_it_is_for_and_what_it_must_never_do() {
     let silent = all_sources().into_iter().filter(|(path, text)| {
-        let head: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!") || line.starts_with("#!")).collect();
+        let head: Vec<&str> =
+            text.lines().take_while(|line| line.starts_with("//!") || line.starts_with("#!")).collect();
         let paragraphs = head.iter().filter(|line| **line == "//!").count() + 1;
         let wanted = if is_test(path) { 1 } else { 2 };
         !text.starts_with("//!") || paragraphs < wanted
     });
-    none(silent.map(|(path, _)| path.display().to_string()).collect(), "open these modules with //! in two paragraphs");
+    none(
+        silent.map(|(path, _)| path.display().to_string()).collect(),
+        "open these modules with //! in two paragraphs",
+    );
 }
 
 #[test]
@@ -83,8 +102,18 @@ fn the_engine_names_no_service() {
 #[test]
 fn the_engine_and_the_model_touch_nothing_outside() {
     const BANNED: &[&str] = &[
-        "std::fs", "std::net", "std::env", "std::process", "std::thread", "SystemTime::now", "Instant::now",
-        "Timestamp::now", "tokio::spawn", "tokio::net", "tokio::fs", "rand::",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "SystemTime::now",
+        "Instant::now",
+        "Timestamp::now",
+        "tokio::spawn",
+        "tokio::net",
+        "tokio::fs",
+        "rand::",
     ];
     let mut found = Vec::new();
     for room in ["crates/engine/src", "crates/model/src"] {
@@ -140,5 +169,9 @@ fn no_source_tells_how_the_work_was_organised() {
 #[test]
 fn the_contributor_page_is_short() {
     let text = std::fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
-    assert!(text.lines().count() < CONTRIBUTING_LINES_MAX, "CONTRIBUTING.md has {} lines", text.lines().count());
+    assert!(
+        text.lines().count() < CONTRIBUTING_LINES_MAX,
+        "CONTRIBUTING.md has {} lines",
+        text.lines().count()
+    );
 }

@@ -181,7 +181,7 @@ fn a_way_back_that_loses_data_needs_a_word() {
         assert_eq!(failure.kind, Kind::Refused("data-loss".into()));
         insta::assert_snapshot!(said(&failure, &run), @r"
         error: refused by data-loss: rolling back by restoring the backup loses data: what was written to keystone since the run's backup is lost; the writes of other services stay
-        hint: forward: `ostler run resume [RUN]` finishes the upgrade; back all the same: `ostler run rollback [RUN] --accept-loss`
+        hint: stay where you are: the run is over; back all the same: `ostler run rollback [RUN] --accept-loss`
         ");
     });
 }

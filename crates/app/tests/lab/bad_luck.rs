@@ -46,7 +46,10 @@ fn d02_a_changed_host_key_is_refused_and_never_learnt() {
     let text = std::fs::read_to_string(&known).unwrap();
     // ctl1 gets the key of ctl2.
     let key_of = |name: &str| {
-        text.lines().find(|line| line.split(' ').next().unwrap().split(',').any(|host| host == name)).unwrap().to_owned()
+        text.lines()
+            .find(|line| line.split(' ').next().unwrap().split(',').any(|host| host == name))
+            .unwrap()
+            .to_owned()
     };
     let foreign = key_of("ctl2").split(' ').skip(1).collect::<Vec<_>>().join(" ");
     let own = key_of("ctl1").split(' ').skip(1).collect::<Vec<_>>().join(" ");
@@ -61,7 +64,10 @@ fn d02_a_changed_host_key_is_refused_and_never_learnt() {
 fn d03_an_account_without_sudo_is_told_what_it_lacks() {
     let ground = ground();
     for node in ["ctl1", "ctl2", "ctl3"] {
-        on(node, "id plain >/dev/null 2>&1 || useradd -m -s /bin/sh plain; mkdir -p ~plain/.ssh; cp ~ostler/.ssh/authorized_keys ~plain/.ssh/; chown -R plain ~plain/.ssh; chmod 700 ~plain/.ssh");
+        on(
+            node,
+            "id plain >/dev/null 2>&1 || useradd -m -s /bin/sh plain; mkdir -p ~plain/.ssh; cp ~ostler/.ssh/authorized_keys ~plain/.ssh/; chown -R plain ~plain/.ssh; chmod 700 ~plain/.ssh",
+        );
     }
     let other = ground.with_settings(|text| text.replace("user = \"ostler\"", "user = \"plain\""));
     other.ostler(PLAN).expect(5).says(&["sudo", "plain"]);
@@ -93,7 +99,10 @@ fn d05_a_load_balancer_that_does_not_answer_stops_an_upgrade() {
 #[ignore = "needs root and a lab: ./test lab"]
 fn d06_fernet_keys_that_differ_stop_an_upgrade() {
     let ground = ground();
-    on("ctl2", "cp -a /etc/keystone/fernet-keys/1 /root/kept-key && head -c 32 /dev/urandom | base64 | tr '+/' '-_' > /etc/keystone/fernet-keys/1");
+    on(
+        "ctl2",
+        "cp -a /etc/keystone/fernet-keys/1 /root/kept-key && head -c 32 /dev/urandom | base64 | tr '+/' '-_' > /etc/keystone/fernet-keys/1",
+    );
     let mend = Mend(|| quietly("ctl2", "mv /root/kept-key /etc/keystone/fernet-keys/1"));
     ground.ostler(RUN).expect(5).says(&["same-files", "fernet-keys", "ctl2"]);
     drop(mend);
@@ -104,8 +113,16 @@ fn d06_fernet_keys_that_differ_stop_an_upgrade() {
 #[ignore = "needs root and a lab: ./test lab"]
 fn d07_a_schema_that_is_newer_than_the_code_stops_an_upgrade() {
     let ground = ground();
-    sql("ctl1", "update keystone.alembic_version set version_num = '742c857f1dfb' where version_num = '47147121'");
-    let mend = Mend(|| quietly("ctl1", "mariadb -e \"update keystone.alembic_version set version_num = '47147121' where version_num = '742c857f1dfb'\""));
+    sql(
+        "ctl1",
+        "update keystone.alembic_version set version_num = '742c857f1dfb' where version_num = '47147121'",
+    );
+    let mend = Mend(|| {
+        quietly(
+            "ctl1",
+            "mariadb -e \"update keystone.alembic_version set version_num = '47147121' where version_num = '742c857f1dfb'\"",
+        )
+    });
     ground.ostler(PLAN).expect(5).says(&["schema-heads", "newer than the code", "2026.1"]);
     drop(mend);
     ground.wait_until_well();
@@ -139,7 +156,10 @@ fn d10_a_plan_is_made_anew_when_the_cloud_has_changed_since() {
     let page = ground.ostler(&[PLAN, &["--format", "json"]].concat()).expect(0);
     let page: serde_json::Value = serde_json::from_str(&page.out).unwrap();
     let hash = page["plan"]["id"].as_str().unwrap().to_owned();
-    on("ctl2", "cp -a /etc/keystone/keystone.conf /root/kept.conf && echo '# by hand' >> /etc/keystone/keystone.conf");
+    on(
+        "ctl2",
+        "cp -a /etc/keystone/keystone.conf /root/kept.conf && echo '# by hand' >> /etc/keystone/keystone.conf",
+    );
     let mend = Mend(|| quietly("ctl2", "mv /root/kept.conf /etc/keystone/keystone.conf"));
     ground.ostler(&["upgrade", "run", "--plan", &hash, "--yes"]).expect(8).says(&["changed"]);
     drop(mend);
@@ -174,7 +194,8 @@ fn d11_two_at_once_the_second_is_told_who_is_at_work() {
 
 #[test]
 #[ignore = "needs root and a lab: ./test lab"]
-fn d12_an_edited_configuration_file_survives_the_upgrade_and_a_vanished_repository_does_not_stop_it_half_way() {
+fn d12_an_edited_configuration_file_survives_the_upgrade_and_a_vanished_repository_does_not_stop_it_half_way()
+{
     let ground = ground();
     on("ctl2", "echo '# by hand' >> /etc/keystone/keystone.conf");
     ground.ostler(PLAN).expect(0).says(&["keystone.conf is not the same"]);
@@ -200,7 +221,8 @@ fn a8_a_schema_change_that_fails_leaves_the_service_up_and_is_resumed() {
     let grant = "grant all on keystone.* to keystone";
     sql("ctl1", "revoke alter, create, index on keystone.* from keystone");
     let mend = Mend(|| quietly("ctl1", &format!("mariadb -e '{grant}'")));
-    let words = ["upgrade", "run", "--only", "keystone", "--to", "2024.1", "--strategy", "zero-downtime", "--yes"];
+    let words =
+        ["upgrade", "run", "--only", "keystone", "--to", "2024.1", "--strategy", "zero-downtime", "--yes"];
     let ended = ground.ostler(&words);
     nothing_failed(&load.stop());
     drop(mend);

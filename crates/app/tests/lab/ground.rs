@@ -103,7 +103,10 @@ pub fn sql(node: &str, statement: &str) -> String {
 
 /// The heads of Keystone's database.
 pub fn heads(node: &str) -> String {
-    sql(node, "select group_concat(version_num order by version_num separator ' ') from keystone.alembic_version")
+    sql(
+        node,
+        "select group_concat(version_num order by version_num separator ' ') from keystone.alembic_version",
+    )
 }
 
 /// The installed upstream version on every node.
@@ -147,7 +150,8 @@ fn is_ready(release: &str, heads_wanted: &str) -> bool {
         return false;
     }
     let scan = ground.ostler(&["cloud", "scan"]).out;
-    scan.matches(&format!("{release} (")).count() >= 3 && (heads_wanted.is_empty() || heads("ctl1") == heads_wanted)
+    scan.matches(&format!("{release} (")).count() >= 3
+        && (heads_wanted.is_empty() || heads("ctl1") == heads_wanted)
 }
 
 impl Ground {
@@ -184,14 +188,23 @@ impl Ground {
 
     /// Runs this binary until its journal says this, then kills it with SIGKILL. False: it ended before.
     pub fn kill_when(&self, words: &[&str], seen: impl Fn(&Value) -> bool) -> bool {
+        self.kill_after(words, |entry| seen(entry).then_some(Duration::ZERO))
+    }
+
+    /// The same, some time after the entry: by then what it announces is under way.
+    pub fn kill_after(&self, words: &[&str], seen: impl Fn(&Value) -> Option<Duration>) -> bool {
         use std::io::BufRead;
         let mut child = self.start(words);
         let out = std::io::BufReader::new(child.stdout.take().unwrap());
         let began = Instant::now();
         for line in out.lines() {
-            assert!(began.elapsed() < COMMAND_LIMIT, "`{words:?}` did not get there within {COMMAND_LIMIT:?}");
+            assert!(
+                began.elapsed() < COMMAND_LIMIT,
+                "`{words:?}` did not get there within {COMMAND_LIMIT:?}"
+            );
             let Ok(line) = line else { break };
-            if serde_json::from_str::<Value>(&line).is_ok_and(|entry| seen(&entry)) {
+            if let Some(pause) = serde_json::from_str::<Value>(&line).ok().and_then(|entry| seen(&entry)) {
+                std::thread::sleep(pause);
                 child.kill().unwrap();
                 child.wait().unwrap();
                 return true;
@@ -205,7 +218,10 @@ impl Ground {
     #[track_caller]
     pub fn upgrade_until(&self, to: &str, strategy: &str, step: &str) {
         let words = ["upgrade", "run", "--only", "keystone", "--to", to, "--strategy", strategy, "--yes"];
-        assert!(self.kill_when(&words, |entry| is_done(entry, step)), "the upgrade ended before {step} was done");
+        assert!(
+            self.kill_when(&words, |entry| is_done(entry, step)),
+            "the upgrade ended before {step} was done"
+        );
     }
 
     /// Every entry of the last run.
@@ -224,7 +240,11 @@ impl Ground {
             if check.code == 0 {
                 return;
             }
-            assert!(began.elapsed() < WELL_LIMIT, "the cloud is not well after {WELL_LIMIT:?}:\n{}", check.out);
+            assert!(
+                began.elapsed() < WELL_LIMIT,
+                "the cloud is not well after {WELL_LIMIT:?}:\n{}",
+                check.out
+            );
             std::thread::sleep(Duration::from_millis(500));
         }
     }
@@ -245,7 +265,8 @@ impl Load {
     pub fn start() -> Load {
         let mut command = Command::new(binary());
         command.args(["lab", "load", "--name", LAB, "--for", "0", "--rate", "15", "--format", "json"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         Load { child: Some(child) }
     }
 

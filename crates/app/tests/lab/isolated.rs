@@ -9,7 +9,10 @@ const TO: &str = "2026.1";
 fn upgraded_with_writes(ground: &Ground) {
     ground.upgrade_until(TO, "minimal-downtime", "ctl2-enable");
     assert_eq!(heads("ctl1"), HEADS_2026_1);
-    sql("ctl1", "create database if not exists elsewhere; create table if not exists elsewhere.note (id int primary key); replace into elsewhere.note values (1)");
+    sql(
+        "ctl1",
+        "create database if not exists elsewhere; create table if not exists elsewhere.note (id int primary key); replace into elsewhere.note values (1)",
+    );
 }
 
 #[test]
@@ -17,13 +20,20 @@ fn upgraded_with_writes(ground: &Ground) {
 fn c2_one_database_comes_back_from_the_isolated_node_and_other_services_keep_their_writes() {
     let ground = ready("2025.1", HEADS_2024_1);
     upgraded_with_writes(&ground);
-    ground.ostler(&["run", "rollback", "last", "--way", "isolated-schema", "--yes"]).expect(5).says(&["data-loss"]);
+    ground
+        .ostler(&["run", "rollback", "last", "--way", "isolated-schema", "--yes"])
+        .expect(5)
+        .says(&["data-loss"]);
     let words = ["run", "rollback", "last", "--way", "isolated-schema", "--accept-loss", "--yes"];
     ground.ostler(&words).expect(0);
     every_node_has("27.");
     for node in ["ctl1", "ctl2", "ctl3"] {
         assert_eq!(heads(node), HEADS_2024_1, "{node}");
-        assert_eq!(sql(node, "select count(*) from elsewhere.note"), "1", "{node} lost another service's write");
+        assert_eq!(
+            sql(node, "select count(*) from elsewhere.note"),
+            "1",
+            "{node} lost another service's write"
+        );
     }
     sql("ctl1", "drop database elsewhere");
     ground.wait_until_well();
@@ -39,7 +49,8 @@ fn c3_the_whole_cluster_comes_back_from_the_isolated_node() {
     every_node_has("27.");
     for node in ["ctl1", "ctl2", "ctl3"] {
         assert_eq!(heads(node), HEADS_2024_1, "{node}");
-        let there = sql(node, "select count(*) from information_schema.schemata where schema_name = 'elsewhere'");
+        let there =
+            sql(node, "select count(*) from information_schema.schemata where schema_name = 'elsewhere'");
         assert_eq!(there, "0", "{node} kept what was written after the isolation");
     }
     ground.wait_until_well();
@@ -49,7 +60,8 @@ fn c3_the_whole_cluster_comes_back_from_the_isolated_node() {
 #[ignore = "needs root and a lab: ./test lab"]
 fn c4_minimal_downtime_runs_to_its_end_and_the_isolated_node_catches_up() {
     let ground = ready("2025.1", HEADS_2024_1);
-    let words = ["upgrade", "run", "--only", "keystone", "--to", TO, "--strategy", "minimal-downtime", "--yes"];
+    let words =
+        ["upgrade", "run", "--only", "keystone", "--to", TO, "--strategy", "minimal-downtime", "--yes"];
     ground.ostler(&words).expect(0);
     every_node_has("29.");
     for node in ["ctl1", "ctl2", "ctl3"] {

@@ -9,7 +9,10 @@ fn power_cut_after(step: &str) {
     // Without the node nothing of it can be said: the run stops and asks for a person.
     let ended = ground.ostler(&["run", "resume", "last", "--yes"]).expect(6);
     ended.says(&["ctl2", "run resume"]);
-    assert!(on("ctl1", "curl -s -o /dev/null -w '%{http_code}' http://$(hostname -I | cut -d' ' -f1):5000/v3").starts_with("200"));
+    assert!(
+        on("ctl1", "curl -s -o /dev/null -w '%{http_code}' http://$(hostname -I | cut -d' ' -f1):5000/v3")
+            .starts_with("200")
+    );
     lab(&["revive", "ctl2"]).expect(0);
     wait_for_galera();
     ground.ostler(&["run", "resume", "last", "--yes"]).expect(0);

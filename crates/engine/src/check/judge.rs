@@ -183,14 +183,13 @@ fn node<'a>(seen: &'a Inventory, host: &HostName) -> Result<&'a Node, String> {
 }
 
 fn each(seen: &Inventory, hosts: &[HostName], test: impl Fn(&Node) -> Result<(), String>) -> Vec<String> {
-    let judged = hosts.iter().map(|host| (host, node(seen, host).and_then(&test)));
-    judged
-        .filter_map(|(host, result)| {
-            let problem = result.err()?;
-            // Why a node cannot be seen already names it.
-            Some(if problem.starts_with(host.as_str()) { problem } else { format!("{host}: {problem}") })
-        })
-        .collect()
+    let judged = hosts.iter().map(|host| match node(seen, host) {
+        Ok(node) => test(node).map_err(|problem| format!("{host}: {problem}")),
+        // Why a node cannot be seen may name it already.
+        Err(why) if why.starts_with(host.as_str()) => Err(why),
+        Err(why) => Err(format!("{host}: {why}")),
+    });
+    judged.filter_map(Result::err).collect()
 }
 
 fn each_proxy(

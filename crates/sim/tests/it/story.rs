@@ -13,8 +13,8 @@ use ostler_sim::cloud::SimService;
 use ostler_sim::{MemoryStore, SimCloud};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock};
 use tokio::sync::Notify;
 
 pub const OLD: &str = "23.0.2";

@@ -28,7 +28,8 @@ pub(super) struct Cost {
 }
 
 fn command(lab: &Lab, store: &str, words: &[String]) -> Result<Command, Failure> {
-    let own = std::env::current_exe().map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
     let mut command = Command::new(own);
     command.arg("--config").arg(lab.settings()).arg("--state").arg(store).args(words).kill_on_drop(true);
     Ok(command)
@@ -40,7 +41,8 @@ pub(super) async fn run(lab: &Lab, store: &str, words: &[String], silently: bool
     if silently {
         command.stdout(Stdio::null());
     }
-    let mut child = command.stdin(Stdio::null()).spawn().map_err(|error| Failure::failed(error.to_string()))?;
+    let mut child =
+        command.stdin(Stdio::null()).spawn().map_err(|error| Failure::failed(error.to_string()))?;
     let (status, cost) = watch(&mut child).await?;
     if status.success() {
         Ok(cost)
@@ -90,7 +92,8 @@ fn sample(pid: u32, cost: &mut Cost) {
         && let Some((_, fields)) = stat.rsplit_once(')')
     {
         // Fields 14 and 15 of the whole line are user and system time.
-        let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+        let ticks: f64 =
+            fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
         cost.cpu_seconds = cost.cpu_seconds.max(ticks / TICKS_PER_SECOND);
     }
     if let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) {

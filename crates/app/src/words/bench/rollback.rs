@@ -42,7 +42,8 @@ pub(super) async fn rollback(context: &Context, typed: Rollback) -> Result<Exit,
         let scratch = Scratch::new(&lab);
         let store = scratch.store();
         child::run_until(&lab, &store, &ground.upgrade_words(), &typed.until).await?;
-        let mut back: Vec<String> = ["run", "rollback", "last", "--accept-loss", "--yes"].map(str::to_owned).into();
+        let mut back: Vec<String> =
+            ["run", "rollback", "last", "--accept-loss", "--yes"].map(str::to_owned).into();
         if let Some(way) = &typed.way {
             back.extend(["--way".to_owned(), way.clone()]);
         }
@@ -64,7 +65,10 @@ pub(super) async fn rollback(context: &Context, typed: Rollback) -> Result<Exit,
                 row.load.failed.to_string(),
             ]
         });
-        printer.text(&table(&["RUN", "SERVICE BACK AFTER", "WHOLE AFTER", "REQUESTS", "FAILED"], cells.collect()))?;
+        printer.text(&table(
+            &["RUN", "SERVICE BACK AFTER", "WHOLE AFTER", "REQUESTS", "FAILED"],
+            cells.collect(),
+        ))?;
     }
     Ok(Exit::Done)
 }

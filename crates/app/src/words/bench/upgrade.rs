@@ -52,7 +52,11 @@ pub(super) async fn upgrade(context: &Context, typed: Upgrade) -> Result<Exit, F
         } else {
             let duration = Some(Duration::from_secs_f64(cost.seconds));
             let options = LoadOptions { rate: ground.rate, duration };
-            Some(lab.load(options, std::future::pending(), |_| {}).await.map_err(crate::words::lab::failure)?)
+            Some(
+                lab.load(options, std::future::pending(), |_| {})
+                    .await
+                    .map_err(crate::words::lab::failure)?,
+            )
         };
         printer.note(&format!("run {number} of {}: {}", ground.runs, line(&load, &cost)));
         rows.push(Row { cost, load, comparison });
@@ -101,10 +105,23 @@ fn page(rows: &[Row]) -> String {
             words(row.load.longest_gap_ms),
             other.map_or("-".into(), |load| words(load.longest_gap_ms)),
             words((row.cost.seconds * 1000.0) as u64),
-            format!("{:.2} s ({:.1} %)", row.cost.cpu_seconds, 100.0 * row.cost.cpu_seconds / row.cost.seconds.max(0.001)),
+            format!(
+                "{:.2} s ({:.1} %)",
+                row.cost.cpu_seconds,
+                100.0 * row.cost.cpu_seconds / row.cost.seconds.max(0.001)
+            ),
             format!("{:.0} MiB", row.cost.resident_mib),
         ]
     });
-    let head = ["RUN", "REQUESTS", "FAILED", "LONGEST GAP", "WITHOUT UPGRADE", "TOOK", "OSTLER'S CPU", "OSTLER'S MEMORY"];
+    let head = [
+        "RUN",
+        "REQUESTS",
+        "FAILED",
+        "LONGEST GAP",
+        "WITHOUT UPGRADE",
+        "TOOK",
+        "OSTLER'S CPU",
+        "OSTLER'S MEMORY",
+    ];
     table(&head, cells.collect())
 }
