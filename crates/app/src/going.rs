@@ -103,6 +103,9 @@ pub async fn take_back(
     if parent.plan.body.cloud != site.cloud.cloud.name {
         return Err(running::other_cloud(&parent, site));
     }
+    if !how.dry_run {
+        running::nobody_at_work(site).await?;
+    }
     running::no_other(site, &[id], None).await?;
     if !how.dry_run {
         parent = settled(context, site, parent).await?;

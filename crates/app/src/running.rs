@@ -48,25 +48,36 @@ pub async fn take_lease(context: &Context, site: &Site, run: Option<&Run>) -> Re
             context.hold(lease.clone(), run.map(|run| (run.id.clone(), has_way_back(run))));
             Ok(lease)
         }
-        Err(LeaseError::Held { owner, until }) => {
-            let mut parts = owner.split('/');
-            let who = match (parts.next(), parts.nth(1)) {
-                (Some(host), Some(pid)) => format!("process {pid} on {host}"),
-                _ => owner.clone(),
-            };
-            let failure = Failure::new(
-                Kind::Held,
-                format!(
-                    "another ostler ({who}) is at work on cloud {}, until {} or longer",
-                    site.cloud.cloud.name,
-                    local(until)
-                ),
-            );
-            Err(failure
-                .hint("see what it does: `ostler run list`")
-                .hint("wait for its end, or stop it first"))
-        }
+        Err(LeaseError::Held { owner, until }) => Err(held(site, &owner, until)),
         Err(LeaseError::Store(error)) => Err(error.into()),
+    }
+}
+
+fn held(site: &Site, owner: &str, until: jiff::Timestamp) -> Failure {
+    let mut parts = owner.split('/');
+    let who = match (parts.next(), parts.nth(1)) {
+        (Some(host), Some(pid)) => format!("process {pid} on {host}"),
+        _ => owner.to_owned(),
+    };
+    let cloud = &site.cloud.cloud.name;
+    let what =
+        format!("another ostler ({who}) is at work on cloud {cloud}, until {} or longer", local(until));
+    Failure::new(Kind::Held, what)
+        .hint("see what it does: `ostler run list`")
+        .hint("wait for its end, or stop it first")
+}
+
+/// Refuses while another Ostler is at work: a look at a cloud that is being changed would show neither what was nor
+/// what will be. The lease decides later; this only spares the wait.
+pub async fn nobody_at_work(site: &Site) -> Result<(), Failure> {
+    let name = format!("cloud/{}", site.cloud.cloud.name);
+    match site.seams.store.lease(&name).await? {
+        Some(lease)
+            if lease.until > site.now() && lease.owner != lease_owner() && !owner_is_gone(&lease.owner) =>
+        {
+            Err(held(site, &lease.owner, lease.until))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -42,7 +42,7 @@ fn a_check_of_nodes_that_do_not_answer_finds_errors() {
         --- out
         cloud lab is not well: 1 error, 0 checks well (looked [TIME])
         [ERR]  nodes-reachable: a node does not answer
-               ctl1: ctl1 does not answer on 127.0.0.1:1: the connection was refused
+               ctl1 does not answer on 127.0.0.1:1: the connection was refused
                next: bring the node back, or take it out of ostler.toml if it is gone for good
         ");
     });

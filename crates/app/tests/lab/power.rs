@@ -18,8 +18,6 @@ fn power_cut_after(step: &str) {
     ground.ostler(&["run", "resume", "last", "--yes"]).expect(0);
     every_node_has("25.");
     ground.ostler(&["cloud", "check"]).expect(0);
-    ground.ostler(&["run", "rollback", "last", "--accept-loss", "--yes"]).expect(0);
-    ground.wait_until_well();
 }
 
 fn wait_for_galera() {

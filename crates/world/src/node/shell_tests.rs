@@ -45,13 +45,8 @@ fn connections(sshd: &Sshd) -> Connections {
     )
 }
 
-macro_rules! sshd {
-    () => {
-        match Sshd::start() {
-            Some(sshd) => sshd,
-            None => return,
-        }
-    };
+fn sshd() -> Sshd {
+    Sshd::start().expect("these tests need root and openssh-server: `./test` installs it")
 }
 
 async fn command(connections: &Connections, command: &str, input: &[u8]) -> Result<Answer, ShellError> {
@@ -60,7 +55,7 @@ async fn command(connections: &Connections, command: &str, input: &[u8]) -> Resu
 
 #[tokio::test]
 async fn a_command_gets_its_input_and_its_answer_comes_back() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let connections = connections(&sshd);
     let input: Vec<u8> = (0..300_000_u32).map(|number| number.to_le_bytes()[0]).collect();
     let answer = command(&connections, "cat; echo complaint >&2; exit 7", &input).await.unwrap();
@@ -72,7 +67,7 @@ async fn a_command_gets_its_input_and_its_answer_comes_back() {
 
 #[tokio::test]
 async fn commands_share_one_connection_and_cost_little() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let connections = connections(&sshd);
     command(&connections, "true", b"").await.unwrap();
     let begun = std::time::Instant::now();
@@ -91,7 +86,7 @@ async fn commands_share_one_connection_and_cost_little() {
 
 #[tokio::test]
 async fn an_answer_is_bounded() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let connections = connections(&sshd);
     let error = command(&connections, "yes", b"").await.unwrap_err();
     assert!(matches!(error, ShellError::TooMuch { .. }) && error.may_have_acted(), "{error}");
@@ -101,7 +96,7 @@ async fn an_answer_is_bounded() {
 
 #[tokio::test]
 async fn a_connection_that_breaks_leaves_doubt_and_the_next_command_gets_a_new_one() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let connections = connections(&sshd);
     let error = command(&connections, "kill -9 $PPID; sleep 5", b"").await.unwrap_err();
     assert!(error.may_have_acted(), "{error}");
@@ -110,7 +105,7 @@ async fn a_connection_that_breaks_leaves_doubt_and_the_next_command_gets_a_new_o
 
 #[tokio::test]
 async fn a_command_that_hangs_is_given_up() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let connections = connections(&sshd);
     let limit = Duration::from_millis(300);
     let error =
@@ -120,7 +115,7 @@ async fn a_command_that_hangs_is_given_up() {
 
 #[tokio::test]
 async fn a_file_is_copied_whole_or_not_at_all() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let connections = connections(&sshd);
     let (a, b) = (HostName::from("a"), HostName::from("b"));
     let content: Vec<u8> = (0..3_000_000_u32).map(|number| (number >> 3).to_le_bytes()[0]).collect();

@@ -49,18 +49,17 @@ async fn refusal(nodes: &SshNodes) -> Why {
     why
 }
 
-macro_rules! sshd {
-    () => {
-        match Sshd::start() {
-            Some(sshd) => sshd,
-            None => return,
-        }
-    };
+/// How often a server is started: its port may be taken between being found free and being used.
+const STARTS_MAX: usize = 3;
+
+fn sshd() -> Sshd {
+    let started = (0..STARTS_MAX).find_map(|_| Sshd::start());
+    started.expect("these tests need root and openssh-server: `./test` installs it")
 }
 
 #[tokio::test]
 async fn a_known_host_is_looked_at_over_one_connection() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let nodes = nodes(&sshd, sshd.port, "root");
     for _ in 0..3 {
         let begun = Instant::now();
@@ -74,7 +73,7 @@ async fn a_known_host_is_looked_at_over_one_connection() {
 
 #[tokio::test]
 async fn an_unknown_host_is_refused_and_not_learnt() {
-    let sshd = sshd!();
+    let sshd = sshd();
     std::fs::write(sshd.path("known_hosts"), "# nobody\n").unwrap();
     let why = refusal(&nodes(&sshd, sshd.port, "root")).await;
     let file = sshd.path("known_hosts").display().to_string();
@@ -88,7 +87,7 @@ async fn an_unknown_host_is_refused_and_not_learnt() {
 
 #[tokio::test]
 async fn a_changed_host_key_is_refused_loudly_and_not_learnt() {
-    let sshd = sshd!();
+    let sshd = sshd();
     sshd.other_key();
     sshd.trust("other.pub");
     let before = std::fs::read_to_string(sshd.path("known_hosts")).unwrap();
@@ -99,7 +98,7 @@ async fn a_changed_host_key_is_refused_loudly_and_not_learnt() {
 
 #[tokio::test]
 async fn nobody_listens() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let nodes = nodes(&sshd, free, "root");
     let why = refusal(&nodes).await;
@@ -112,7 +111,7 @@ async fn nobody_listens() {
 
 #[tokio::test]
 async fn an_account_that_may_not_become_root_is_told_what_to_do() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let why = refusal(&nodes(&sshd, sshd.port, "tester")).await;
     assert!(why.what.contains("tester may not become root on ctl1"), "{why}");
     assert!(why.hint.unwrap().contains("tester ALL=(ALL:ALL) NOPASSWD: ALL"));
@@ -120,7 +119,7 @@ async fn an_account_that_may_not_become_root_is_told_what_to_do() {
 
 #[tokio::test]
 async fn an_account_without_a_shell_is_told_what_to_do() {
-    let sshd = sshd!();
+    let sshd = sshd();
     let why = refusal(&nodes(&sshd, sshd.port, "nobody")).await;
     assert!(why.what.contains("did not run a script for nobody"), "{why}");
     assert!(why.hint.unwrap().contains("usermod --shell /bin/sh nobody"));
@@ -128,7 +127,7 @@ async fn an_account_without_a_shell_is_told_what_to_do() {
 
 #[tokio::test]
 async fn a_wrong_key_and_a_wrong_kind_of_key_are_named() {
-    let sshd = sshd!();
+    let sshd = sshd();
     std::fs::write(sshd.path("authorized"), "").unwrap();
     let why = refusal(&nodes(&sshd, sshd.port, "root")).await;
     assert!(why.what.contains("does not let root log in") && why.hint.unwrap().contains("authorized_keys"));

@@ -42,6 +42,10 @@ pub struct Run {
 
 pub(super) async fn run(context: &Context, typed: Run) -> Result<Exit, Failure> {
     let site = Site::open(context).await?;
+    if !typed.dry_run {
+        running::nobody_at_work(&site).await?;
+        running::no_other(&site, &[], None).await?;
+    }
     let offer = match &typed.plan {
         None => planning::upgrade(&site, &typed.wanted.ask(&site)?).await?,
         Some(hash) => {
@@ -56,7 +60,6 @@ pub(super) async fn run(context: &Context, typed: Run) -> Result<Exit, Failure> 
     if typed.dry_run {
         return Ok(Exit::Done);
     }
-    running::no_other(&site, &[], None).await?;
     offer.may_run()?;
     let otherwise = format!("{} --yes", view::command(&offer.plan));
     approval::of_plan(context, &offer.plan, typed.yes, &otherwise).await?;
