@@ -25,7 +25,7 @@ pub const UNKNOWN_PAUSE_FIRST_MS: i64 = 500;
 pub const UNKNOWN_PAUSE_MAX_MS: i64 = 30_000;
 
 /// How often a guard may fail before a step that has not begun asks for a person.
-pub const POSTPONEMENTS_MAX: u16 = 20;
+pub const POSTPONEMENTS_MAX: u16 = 10;
 
 /// Pause before a guard that failed is looked at again.
 pub const POSTPONED_PAUSE_MS: i64 = 1_000;
