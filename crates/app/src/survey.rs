@@ -5,7 +5,7 @@
 use crate::failure::Failure;
 use crate::wiring::Site;
 use ostler_engine::check::judge;
-use ostler_engine::plan::{Estimates, RefusedKind, Scene, look_at, preflight};
+use ostler_engine::plan::{Estimates, RefusedKind, Scene, fitting_heads, look_at, preflight};
 use ostler_model::check::{Check, Finding, Severity};
 use ostler_model::cloud::Cloud;
 use ostler_model::ids::HostName;
@@ -69,11 +69,8 @@ pub fn judged(site: &Site, seen: &Inventory) -> Result<Vec<Finding>, Failure> {
             }
         };
         let releases: BTreeSet<_> = there.releases.values().flatten().copied().collect();
-        let heads: Vec<Vec<String>> = releases
-            .iter()
-            .filter_map(|series| service.release(*series))
-            .flat_map(|release| release.any_heads())
-            .collect();
+        let fits = |series: &_| fitting_heads(&site.catalogue, service, *series);
+        let heads: Vec<Vec<String>> = releases.iter().flat_map(fits).collect();
         // That a node is down is said once; of the others is said what was seen.
         let rest = preflight(&cloud, &there, &heads)
             .into_iter()

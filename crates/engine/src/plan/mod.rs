@@ -20,7 +20,7 @@ mod zero;
 
 pub use differences::differences;
 pub use lint::lint;
-pub use preflight::preflight;
+pub use preflight::{fitting_heads, preflight};
 pub use rollback::{Choice, rollback};
 pub use scene::{Estimates, Scene, ServiceSeen, basis, look_at};
 pub use schedule::{Outage, Schedule, WaveTime, schedule};

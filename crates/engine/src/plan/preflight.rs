@@ -3,8 +3,10 @@
 //! The same checks are the first step of every plan and the content of `cloud check`.
 
 use super::scene::ServiceSeen;
+use ostler_model::catalogue::{Catalogue, Service, sorted};
 use ostler_model::check::Check;
 use ostler_model::cloud::Cloud;
+use ostler_model::release::Series;
 
 /// Room that a backup and a downloaded release need, in MiB.
 const ROOM_MIB: u64 = 1_024;
@@ -49,4 +51,19 @@ pub fn preflight(cloud: &Cloud, seen: &ServiceSeen<'_>, heads: &[Vec<String>]) -
         checks.push(Check::SameFiles { nodes: hosts.clone(), path: path.clone() });
     }
     checks
+}
+
+/// The sets of heads on which a release of a service works: its own, and those that an expand towards one of the
+/// next releases leaves behind when the upgrade is taken back.
+pub fn fitting_heads(catalogue: &Catalogue, service: &Service, release: Series) -> Vec<Vec<String>> {
+    let Some(here) = service.release(release) else { return Vec::new() };
+    let next = catalogue.next_releases(release).into_iter().filter_map(|series| service.release(series));
+    let expanded = next
+        .filter(|next| !next.expand_is_destructive)
+        .map(|next| sorted([next.expand.clone(), here.contract.clone()]));
+    let mut heads = here.any_heads();
+    heads.extend(expanded);
+    heads.sort();
+    heads.dedup();
+    heads
 }

@@ -328,3 +328,14 @@ mod lints {
         assert!(found.contains(&"plan-order".to_owned()), "{found:?}");
     }
 }
+
+#[test]
+fn an_expanded_schema_fits_the_release_that_was_there_before() {
+    let catalogue = Catalogue::embedded().unwrap();
+    let service = &catalogue.services[&"keystone".into()];
+    let fitting = fitting_heads(&catalogue, service, "2023.1".parse().unwrap());
+    let set = |heads: &[&str]| heads.iter().map(|head| head.to_string()).collect::<Vec<_>>();
+    assert!(fitting.contains(&set(HEADS_2023_1)));
+    assert!(fitting.contains(&set(&["47147121", "e25ffa003242"])), "{fitting:?}");
+    assert!(!fitting.contains(&set(HEADS_2024_1)), "a contracted schema does not fit: {fitting:?}");
+}
