@@ -24,14 +24,14 @@ pub async fn of_plan(context: &Context, plan: &Plan, yes: bool, otherwise: &str)
         Failure::new(Kind::Waiting, format!("{what}; nothing was changed"))
             .hint(format!("approve and run it: `{otherwise}`"))
     };
-    if !context.printer.can_ask() {
+    if !context.can_ask() {
         return Err(waiting(&format!("plan {short} waits for approval")));
     }
     for _ in 0..ANSWERS_MAX {
         context.printer.prompt(&format!(
             "To approve, type the first {HASH_CHARACTERS_MIN} characters of {short} (empty: no):"
         ));
-        let answer = read_line().await.unwrap_or_default();
+        let answer = read_line(context).await.unwrap_or_default();
         let answer = answer.trim().to_lowercase();
         if answer.is_empty() || answer == "no" || answer == "n" {
             return Err(waiting(&format!("plan {short} was not approved")));
@@ -49,12 +49,12 @@ pub async fn at_gate(context: &Context, question: &str, yes: bool) -> Option<boo
     if yes {
         return Some(true);
     }
-    if !context.printer.can_ask() {
+    if !context.can_ask() {
         return None;
     }
     for _ in 0..ANSWERS_MAX {
         context.printer.prompt(&format!("{question} [yes/no]"));
-        match read_line().await?.trim().to_lowercase().as_str() {
+        match read_line(context).await?.trim().to_lowercase().as_str() {
             "yes" | "y" => return Some(true),
             "no" | "n" => return Some(false),
             _ => {}
@@ -64,7 +64,10 @@ pub async fn at_gate(context: &Context, question: &str, yes: bool) -> Option<boo
 }
 
 /// One line that a person types; none at the end of input. The program stays responsive meanwhile.
-async fn read_line() -> Option<String> {
+async fn read_line(context: &Context) -> Option<String> {
+    if let Ok(answer) = context.given_answer().await {
+        return answer;
+    }
     let (answer, answered) = oneshot::channel();
     // A plain thread: the runtime would wait for one of its own when the program is interrupted.
     std::thread::spawn(move || {

@@ -28,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
   ostler upgrade run --only keystone --to 2025.1          do it
   ostler run resume last                                  go on after an interruption
   ostler run rollback last                                take it back
+  ostler demo                                             see all that, on a pretended cloud
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 warnings, 4 errors found, 5 refused by a guard,
 6 partly done, 7 rolled back, 8 waiting for the operator, 9 held by another run, 130 interrupted."
@@ -77,6 +78,8 @@ pub enum Noun {
     /// Bring a service to another release.
     #[command(subcommand, arg_required_else_help = true)]
     Upgrade(words::upgrade::Upgrade),
+    /// See how a plan ends when things go wrong.
+    Rehearse(words::rehearse::Rehearse),
     /// See and steer what was begun.
     #[command(subcommand, arg_required_else_help = true)]
     Run(words::run::Run),
@@ -86,13 +89,18 @@ pub enum Noun {
     /// Measure the main jobs on a lab.
     #[command(subcommand, arg_required_else_help = true)]
     Bench(words::bench::Bench),
+    /// See it all on a pretended cloud, in half a minute; needs nothing.
+    Demo(words::demo::Demo),
 }
 
 /// From what was typed to an exit code.
 pub fn main() -> ExitCode {
     let typed = match CommandLine::try_parse() {
         Ok(typed) => typed,
-        Err(error) => return mistyped(&error),
+        Err(error) => {
+            let words: Vec<String> = std::env::args().skip(1).collect();
+            return ExitCode::from(mistyped(Printer::new(Format::Text, true), &error, &words));
+        }
     };
     let context = Context::new(&typed.global);
     let outcome = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -104,12 +112,18 @@ pub fn main() -> ExitCode {
         }
         Err(error) => Err(Failure::failed(format!("cannot start: {error}"))),
     };
+    ExitCode::from(answer(&context, outcome))
+}
+
+/// Says why a command did not do what was asked, if so, and answers its exit code.
+pub fn answer(context: &Context, outcome: Result<Exit, Failure>) -> u8 {
     match outcome {
-        Ok(exit) => ExitCode::from(exit.code()),
-        Err(failure) if failure.kind == Kind::NobodyListens => ExitCode::SUCCESS,
+        Ok(exit) => exit.code(),
         Err(failure) => {
-            context.printer.failure(&failure);
-            ExitCode::from(failure.kind.code())
+            if failure.kind != Kind::NobodyListens {
+                context.printer.failure(&failure);
+            }
+            failure.kind.code()
         }
     }
 }
@@ -139,9 +153,8 @@ async fn until_interrupted(context: &Context, noun: Noun) -> Result<Exit, Failur
 }
 
 /// Help and version are answers; everything else is a mistake, in the words of the parser.
-fn mistyped(error: &clap::Error) -> ExitCode {
+pub fn mistyped(printer: Printer, error: &clap::Error, words: &[String]) -> u8 {
     let asks = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let words: Vec<String> = std::env::args().skip(1).collect();
     let wants_json = words.iter().any(|word| word == "--format=json")
         || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
     if !asks && wants_json {
@@ -149,12 +162,11 @@ fn mistyped(error: &clap::Error) -> ExitCode {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         let failure = lines.fold(Failure::usage(what), |failure, line| failure.hint(line));
-        Printer::new(Format::Json, true).failure(&failure);
+        printer.typed(Format::Json, true).failure(&failure);
     } else {
-        // A reader that has gone away is no reason to complain.
-        let _ = error.print();
+        printer.mistyped(error);
     }
-    if asks { ExitCode::SUCCESS } else { ExitCode::from(Kind::Usage.code()) }
+    if asks { Exit::Done.code() } else { Kind::Usage.code() }
 }
 
 #[cfg(test)]

@@ -6,13 +6,17 @@ use crate::command_line::Global;
 use crate::failure::{Failure, Kind};
 use crate::printer::Printer;
 use crate::settings::{CloudSettings, Settings, default_store};
+use crate::wiring::Site;
+use indicatif::MultiProgress;
 use ostler_engine::run::give_back;
-use ostler_engine::seam::{Lease, Store};
+use ostler_engine::seam::{Clock, Lease, Store};
 use ostler_model::event::Actor;
 use ostler_model::ids::RunId;
-use ostler_world::system::SystemClock;
+use ostler_world::system::{SystemClock, lease_owner, owner_is_gone};
 use std::cell::{Cell, OnceCell, RefCell};
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -32,6 +36,28 @@ pub struct Context {
     held: RefCell<Option<Held>>,
     stops_softly: Cell<bool>,
     stop: Notify,
+    given: Option<Given>,
+    live: RefCell<Option<MultiProgress>>,
+}
+
+/// Says whether the owner of a lease is known to be gone.
+pub type IsGone = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// Says what a person answers next; none: nothing more.
+pub type Answers = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<String>>>>>;
+
+/// What stands in for the world outside: a pretended cloud, the person who types, and what they answer.
+pub struct Given {
+    /// The cloud, and everything that is needed to work on it.
+    pub site: Site,
+    /// Who types.
+    pub person: Actor,
+    /// The name under which leases are taken.
+    pub owner: String,
+    /// Whether the owner of a lease is known to be gone.
+    pub is_gone: IsGone,
+    /// Says what the person answers next; none: nobody can be asked.
+    pub answers: Option<Answers>,
 }
 
 /// What must be given back, or told, when the program is interrupted.
@@ -53,6 +79,85 @@ impl Context {
             held: RefCell::new(None),
             stops_softly: Cell::new(false),
             stop: Notify::new(),
+            given: None,
+            live: RefCell::new(None),
+        }
+    }
+
+    /// From what was typed, over a world that is given instead of being found.
+    pub fn over(given: Given, printer: Printer, global: &Global) -> Context {
+        let settings = Settings {
+            path: PathBuf::from("the pretended ostler.toml"),
+            clouds: vec![given.site.cloud.clone()],
+            default_cloud: None,
+            store: None,
+            catalogue: None,
+        };
+        Context {
+            printer: printer.typed(global.format, global.no_progress),
+            settings: OnceCell::from(Some(settings)),
+            store: OnceCell::from(Arc::clone(&given.site.seams.store)),
+            given: Some(given),
+            ..Context::new(global)
+        }
+    }
+
+    /// The world that is given, if one is.
+    pub fn given(&self) -> Option<&Given> {
+        self.given.as_ref()
+    }
+
+    /// Time.
+    pub fn clock(&self) -> &dyn Clock {
+        self.given.as_ref().map_or(&SystemClock, |given| given.site.seams.clock.as_ref())
+    }
+
+    /// Who types: the person behind sudo, else the account.
+    pub fn person(&self) -> Actor {
+        self.given.as_ref().map_or_else(person, |given| given.person.clone())
+    }
+
+    /// The name under which this program takes leases.
+    pub fn lease_owner(&self) -> String {
+        self.given.as_ref().map_or_else(lease_owner, |given| given.owner.clone())
+    }
+
+    /// Says whether the owner of a lease is known to be gone.
+    pub fn is_gone(&self) -> IsGone {
+        self.given
+            .as_ref()
+            .map_or_else(|| Arc::new(owner_is_gone) as IsGone, |given| Arc::clone(&given.is_gone))
+    }
+
+    /// Whether a person can be asked something.
+    pub fn can_ask(&self) -> bool {
+        match &self.given {
+            None => self.printer.can_ask(),
+            Some(given) => given.answers.is_some() && !self.printer.is_json(),
+        }
+    }
+
+    /// The next answer of the person who is given. `Err`: nobody is, a real one must be asked.
+    pub async fn given_answer(&self) -> Result<Option<String>, NobodyGiven> {
+        let given = self.given.as_ref().ok_or(NobodyGiven)?;
+        let answer = match &given.answers {
+            Some(next) => next().await,
+            None => None,
+        };
+        self.printer.echo(answer.as_deref().unwrap_or_default());
+        Ok(answer)
+    }
+
+    /// Remembers the live display, so that a line can be said beside it; none: there is none any more.
+    pub fn show_live(&self, live: Option<MultiProgress>) {
+        *self.live.borrow_mut() = live;
+    }
+
+    /// Says a line, beside the live display if there is one.
+    pub fn say(&self, line: &str) {
+        match self.live.borrow().as_ref() {
+            Some(live) => drop(live.println(line)),
+            None => self.printer.progress_line(line),
         }
     }
 
@@ -108,7 +213,7 @@ impl Context {
         let held = self.held.borrow_mut().take();
         if let (Some(held), Some(store)) = (held, self.store.get()) {
             // If this fails the lease ends by itself.
-            let _ = give_back(store.as_ref(), &SystemClock, &held.lease).await;
+            let _ = give_back(store.as_ref(), self.clock(), &held.lease).await;
         }
     }
 
@@ -147,8 +252,11 @@ fn given(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
-/// Who types: the person behind sudo, else the account.
-pub fn person() -> Actor {
+/// No person is given whose answers are known beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NobodyGiven;
+
+fn person() -> Actor {
     let name = ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .filter_map(|variable| std::env::var(variable).ok())

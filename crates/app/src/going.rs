@@ -3,9 +3,9 @@
 //! Whether there is a way back, which, and at what cost is the engine's word; nothing here begins without approval.
 
 use crate::approval;
-use crate::context::{Context, person};
+use crate::context::Context;
 use crate::failure::{Exit, Failure, Kind};
-use crate::planning;
+use crate::planning::{self, Offer};
 use crate::running::{self, End};
 use crate::view::{plan as plan_view, run as run_view};
 use crate::wiring::Site;
@@ -104,32 +104,50 @@ pub async fn take_back(
         return Err(running::other_cloud(&parent, site));
     }
     if !how.dry_run {
-        running::nobody_at_work(site).await?;
+        running::nobody_at_work(context, site).await?;
     }
     running::no_other(site, &[id], None).await?;
     if !how.dry_run {
         parent = settled(context, site, parent).await?;
     }
-    let offer = match planning::rollback(site, &parent, &how.choice).await {
+    let offer = planning::rollback(site, &parent, &how.choice).await;
+    let costs_data = |failure: &Failure| failure.kind == Kind::Refused("data-loss".to_owned());
+    if how.dry_run && offer.as_ref().is_err_and(costs_data) {
+        // A preview loses nothing.
+        let accepting = Choice { accept_loss: true, ..how.choice };
+        show(context, &planning::rollback(site, &parent, &accepting).await?, how.dry_run)?;
+        if let Err(failure) = offer {
+            let would = failure.to_string().replacen("error: refused", "it would be refused", 1);
+            context.printer.note(would.trim_end());
+        }
+        return Ok(None);
+    }
+    let offer = match offer {
         Err(failure) if failure.kind == Kind::Nothing && !how.dry_run && !run_view::is_over(&parent) => {
             return Err(nothing_to_take_back(site, &parent, failure).await?);
         }
         offer => offer?,
     };
-    if context.printer.is_json() && how.dry_run {
-        context.printer.json(&plan_view::to_json(&offer))?;
-    } else if !context.printer.is_json() {
-        context.printer.text(&plan_view::page(&context.printer, &offer))?;
-    }
+    show(context, &offer, how.dry_run)?;
     if how.dry_run {
+        context.printer.note(&format!("do it: ostler run rollback {id}"));
         return Ok(None);
     }
     offer.may_run()?;
     approval::of_plan(context, &offer.plan, how.yes, &format!("ostler run rollback {id} --yes")).await?;
     let run = running::begin(context, site, &offer).await?;
+    context.printer.note(&format!("run {run}"));
     let end = running::drive_on(context, site, &run, how.yes).await?;
     running::tell(context, site, &run, end).await?;
     Ok(Some(run))
+}
+
+fn show(context: &Context, offer: &Offer, dry_run: bool) -> Result<(), Failure> {
+    match (context.printer.is_json(), dry_run) {
+        (true, true) => context.printer.json(&plan_view::to_json(offer)),
+        (true, false) => Ok(()),
+        (false, _) => context.printer.text(&plan_view::page(&context.printer, offer)),
+    }
 }
 
 /// A run whose steps are all either done or not done: a paused run begins nothing, and what is in doubt is asked.
@@ -139,7 +157,7 @@ async fn settled(context: &Context, site: &Site, run: Run) -> Result<Run, Failur
     if run.state == RunState::Running {
         running::take_lease(context, site, None).await?;
         let why = Why::new("it is about to be taken back");
-        let paused = command(store, clock, &run.id, Event::Paused { who: person(), why }).await;
+        let paused = command(store, clock, &run.id, Event::Paused { who: context.person(), why }).await;
         context.let_go().await;
         run = paused?;
     }
@@ -151,13 +169,14 @@ async fn settled(context: &Context, site: &Site, run: Run) -> Result<Run, Failur
     match run.doing.first() {
         Some(at) if matches!(run.state, RunState::Paused { .. }) => {
             let step = run.step(*at).id.clone();
-            let why = run.steps[*at].why.as_ref().map_or("nobody answers", |why| why.what.as_str());
+            let why = run.steps[*at].why.as_ref();
+            let hint = why.and_then(|why| why.hint.clone());
             Err(Failure::refused(
                 "step-in-doubt",
                 format!("it is not known what came of step {step} of run {}", run.id),
             )
-            .evidence(why)
-            .hint("bring the node back, then try again")
+            .evidence(why.map_or("nobody answers", |why| why.what.as_str()))
+            .hint(hint.unwrap_or("bring the node back, or end there what hangs; then try again".to_owned()))
             .hint(format!(
                 "or say so yourself: `ostler run resume {} --skip {step} --because TEXT` vouches for it",
                 run.id

@@ -14,6 +14,7 @@ mod printer;
 mod progress;
 mod running;
 mod settings;
+mod stage;
 #[cfg(test)]
 mod stories;
 mod survey;

@@ -5,6 +5,7 @@
 use crate::failure::{Failure, Kind};
 use crate::settings::closest;
 use crate::survey;
+use crate::view::local;
 use crate::wiring::Site;
 use ostler_engine::plan::{
     Choice, Estimates, Planned, Refused, RefusedKind, Scene, Schedule, Wish, basis, lint, look_at,
@@ -164,10 +165,11 @@ pub async fn again(site: &Site, plan: Plan) -> Result<Result<Offer, Box<Offer>>,
         ))
         .hint(format!("name it: `--cloud {}`", plan.body.cloud)));
     }
+    let strategy = *strategy;
     let ask = Ask {
         service: service.clone(),
         to: *to,
-        strategy: Some(*strategy),
+        strategy: Some(strategy),
         soak_s: soak_of(&plan, site.cloud.soak_s),
     };
     let seen = survey::fresh(site).await?;
@@ -183,6 +185,11 @@ pub async fn again(site: &Site, plan: Plan) -> Result<Result<Offer, Box<Offer>>,
     // The plan stays what was approved; what preflight says comes from the fresh look.
     offer.schedule = schedule(&plan);
     offer.findings = lint(&plan);
+    // Why it was chosen stood in the preview that was approved.
+    let asked_for = format!("{strategy}: asked for");
+    for decision in offer.report.decisions.iter_mut().filter(|decision| **decision == asked_for) {
+        *decision = format!("{strategy}: as planned on {}", local(plan.body.seen));
+    }
     offer.plan = plan;
     Ok(Ok(offer))
 }

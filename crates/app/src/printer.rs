@@ -49,6 +49,8 @@ pub struct Printer {
     pub may_animate: bool,
     colour: bool,
     columns: usize,
+    /// Whether what stands beside an answer belongs to it, as in a transcript.
+    is_transcript: bool,
 }
 
 impl Printer {
@@ -67,7 +69,41 @@ impl Printer {
                 && format == Format::Text,
             colour: on_terminal && !no_colour && !dumb && format == Format::Text,
             columns: columns.filter(|columns| COLUMNS_RANGE.contains(columns)).unwrap_or(COLUMNS),
+            is_transcript: false,
         }
+    }
+
+    /// A printer for plain text of the usual width, whatever this process writes to.
+    #[cfg(test)]
+    pub fn plain() -> Printer {
+        Printer {
+            format: Format::Text,
+            may_animate: false,
+            colour: false,
+            columns: COLUMNS,
+            is_transcript: false,
+        }
+    }
+
+    /// The same for a command that asks for a format, or for plain lines.
+    pub fn typed(self, format: Format, no_progress: bool) -> Printer {
+        let is_text = format == Format::Text;
+        Printer {
+            format,
+            may_animate: self.may_animate && is_text && !no_progress,
+            colour: self.colour && is_text,
+            ..self
+        }
+    }
+
+    /// The same for a transcript: failures, questions and notes stand among the answers.
+    pub fn transcript(self) -> Printer {
+        Printer { is_transcript: true, ..self }
+    }
+
+    /// Where goes what is no answer.
+    fn beside(&self) -> Box<dyn Write> {
+        if self.is_transcript { Box::new(stdout()) } else { Box::new(stderr()) }
     }
 
     /// Whether answers are for programs.
@@ -133,19 +169,33 @@ impl Printer {
     /// Says something to a person beside the answer; not to programs.
     pub fn note(&self, text: &str) {
         if self.format == Format::Text {
-            let _ = writeln!(stderr(), "{text}");
+            let _ = writeln!(self.beside(), "{text}");
         }
     }
 
     /// Shows a question and leaves the cursor behind it.
     pub fn prompt(&self, question: &str) {
-        let mut out = stderr();
+        let mut out = self.beside();
         let _ = write!(out, "{question} ").and_then(|()| out.flush());
+    }
+
+    /// Shows an answer that nobody typed, as if somebody had.
+    pub fn echo(&self, answer: &str) {
+        let _ = writeln!(self.beside(), "{answer}");
+    }
+
+    /// Prints what the parser of the command line says, in its own colours where there are any.
+    pub fn mistyped(&self, error: &clap::Error) {
+        // A reader that has gone away is no reason to complain.
+        let _ = match cfg!(test) {
+            true => write!(stderr(), "{}", error.render()),
+            false => error.print(),
+        };
     }
 
     /// Prints a failure.
     pub fn failure(&self, failure: &Failure) {
-        let mut out = stderr();
+        let mut out = self.beside();
         let _ = match self.format {
             Format::Json => writeln!(out, "{}", failure.to_json()),
             Format::Text => write!(out, "{failure}"),

@@ -8,9 +8,10 @@ use crate::printer::{Ink, Printer};
 use crate::view::{between, time_of_day};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ostler_engine::run::{Run, RunState};
-use ostler_model::event::{Entry, Event, Facts, Outcome};
+use ostler_model::event::{Actor, Entry, Event, Facts, Outcome};
 use ostler_model::ids::StepId;
-use ostler_model::step::Gate;
+use ostler_model::limits::UNKNOWN_ANSWERS_MAX;
+use ostler_model::step::{Gate, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -52,6 +53,11 @@ impl Progress {
             Live { all, total, steps: Mutex::new(BTreeMap::new()) }
         });
         Progress { printer, live, announced: Mutex::new(BTreeSet::new()) }
+    }
+
+    /// The live display, if there is one.
+    pub fn display(&self) -> Option<MultiProgress> {
+        self.live.as_ref().map(|live| live.all.clone())
     }
 
     /// Takes the display away.
@@ -116,6 +122,13 @@ impl Progress {
     }
 }
 
+impl Drop for Progress {
+    /// Whoever drops a run on the way leaves no display behind that nobody draws any more.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 impl Live {
     fn follow(&self, run: &Run, entry: &Entry) {
         let done = run.steps.len() - run.remaining;
@@ -175,10 +188,12 @@ pub fn line(printer: &Printer, run: &Run, entry: &Entry, is_live: bool) -> Optio
         Event::Intended { step, attempt } => {
             let planned = run.step(run.place(step).ok()?);
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-            if is_live || (planned.expect_ms < ANNOUNCED_MS && *attempt == 1) {
+            // The quiet time before it is over.
+            let expect_ms = planned.expect_ms.saturating_sub(quiet_ms(planned));
+            if is_live || (expect_ms < ANNOUNCED_MS && *attempt == 1) {
                 return None;
             }
-            format!("{place} {step}  begins  {} (about {}{again})", planned.title, words(planned.expect_ms))
+            format!("{place} {step}  begins  {} (about {}{again})", planned.title, words(expect_ms))
         }
         Event::Proved { step, outcome, .. } => match outcome {
             Outcome::Done { facts } => {
@@ -191,7 +206,12 @@ pub fn line(printer: &Printer, run: &Run, entry: &Entry, is_live: bool) -> Optio
             }
             Outcome::Unknown { why } => {
                 let word = printer.ink(Ink::Care, "in doubt");
-                format!("{place} {step}  {word}  {}", why.what)
+                let asked = run.state_of(step).map_or(0, |state| state.unknowns);
+                let again = match asked < UNKNOWN_ANSWERS_MAX {
+                    true => format!("; asked {asked} of {UNKNOWN_ANSWERS_MAX} times"),
+                    false => String::new(),
+                };
+                format!("{place} {step}  {word}  {}{again}", why.what)
             }
         },
         Event::Postponed { step, why, .. } => {
@@ -201,6 +221,8 @@ pub fn line(printer: &Printer, run: &Run, entry: &Entry, is_live: bool) -> Optio
             }
             format!("{place} {step}  {}  {}", printer.ink(Ink::Care, "waits"), why.what)
         }
+        // Why is told at length when the command ends.
+        Event::Paused { who: Actor::Rule(rule), .. } => format!("{place} paused: {rule}"),
         Event::Paused { who, why } => format!("{place} paused by {who}: {}", why.what),
         Event::Resumed { who } => format!("{place} resumed by {who}"),
         Event::Skipped { step, who, why } => format!("{place} {step}  skipped by {who}: {why}"),
@@ -213,9 +235,11 @@ pub fn line(printer: &Printer, run: &Run, entry: &Entry, is_live: bool) -> Optio
 /// Facts in one line: what a person wants to see go by. The journal has all of them.
 pub fn told(facts: &Facts) -> String {
     let worth = |(name, value): &(&String, &String)| {
-        // How long it took stands beside it already; pages of text belong into `run show --format json`.
+        // How long it took stands beside it already; pages of text belong into `run show --format json`; that
+        // nothing was cut off or failed is what everybody expects.
         let is_time = name.as_str() == "ms" || name.ends_with(" ms");
-        !(is_time || value.contains('\n') || name.ends_with("sessions-cut") && value.as_str() == "0")
+        let is_count_of_harm = name.ends_with("sessions-cut") || name.starts_with("failed");
+        !(is_time || value.contains('\n') || is_count_of_harm && value.as_str() == "0")
     };
     let short = |value: &str| {
         value
@@ -229,11 +253,19 @@ pub fn told(facts: &Facts) -> String {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    let told = facts
-        .iter()
-        .filter(worth)
-        .map(|(name, value)| format!("{} {}", name.replace('_', " "), short(value)));
+    let told = facts.iter().filter(worth).map(|(name, value)| match name.strip_suffix("_ms") {
+        Some(what) => format!("{} {} ms", what.replace('_', " "), short(value)),
+        None => format!("{} {}", name.replace('_', " "), short(value)),
+    });
     told.collect::<Vec<_>>().join(", ")
+}
+
+/// How long all must be quiet before a step.
+fn quiet_ms(step: &Step) -> u64 {
+    match &step.gate {
+        Some(Gate::Quiet { for_s, .. }) => u64::from(*for_s) * 1000,
+        _ => 0,
+    }
 }
 
 /// What a step that could begin is watching for, if it waits at a quiet gate.

@@ -3,7 +3,7 @@
 //! What may happen in a run is the engine's word; here are the lease, the questions to a person, and the words.
 
 use crate::approval;
-use crate::context::{Context, person};
+use crate::context::Context;
 use crate::duration::words;
 use crate::failure::{Failure, Kind};
 use crate::planning::Offer;
@@ -11,14 +11,13 @@ use crate::progress::Progress;
 use crate::view::{between, local, run as run_view};
 use crate::wiring::Site;
 use ostler_engine::run::{
-    ControlError, DriveError, Ended, LeaseError, Run, approve, command, drive, load, open, take,
+    ControlError, DriveError, Ended, LeaseError, Run, RunState, approve, command, drive, load, open, take,
 };
 use ostler_engine::seam::{Lease, Store};
 use ostler_model::event::{Actor, Event, Verdict, Why};
 use ostler_model::ids::RunId;
 use ostler_model::limits::INVENTORY_AGE_MAX_S;
 use ostler_model::plan::Purpose;
-use ostler_world::system::{lease_owner, owner_is_gone};
 
 /// Earlier runs that are looked at for unfinished ones.
 const RUNS_LOOKED_AT: u32 = 200;
@@ -43,7 +42,8 @@ pub enum End {
 pub async fn take_lease(context: &Context, site: &Site, run: Option<&Run>) -> Result<Lease, Failure> {
     let (store, clock) = (site.seams.store.as_ref(), site.seams.clock.as_ref());
     let name = format!("cloud/{}", site.cloud.cloud.name);
-    match take(store, clock, &name, &lease_owner(), &owner_is_gone).await {
+    let owner = context.lease_owner();
+    match take(store, clock, &name, &owner, context.is_gone().as_ref()).await {
         Ok(lease) => {
             context.hold(lease.clone(), run.map(|run| (run.id.clone(), has_way_back(run))));
             Ok(lease)
@@ -69,16 +69,24 @@ fn held(site: &Site, owner: &str, until: jiff::Timestamp) -> Failure {
 
 /// Refuses while another Ostler is at work: a look at a cloud that is being changed would show neither what was nor
 /// what will be. The lease decides later; this only spares the wait.
-pub async fn nobody_at_work(site: &Site) -> Result<(), Failure> {
+pub async fn nobody_at_work(context: &Context, site: &Site) -> Result<(), Failure> {
     let name = format!("cloud/{}", site.cloud.cloud.name);
     match site.seams.store.lease(&name).await? {
         Some(lease)
-            if lease.until > site.now() && lease.owner != lease_owner() && !owner_is_gone(&lease.owner) =>
+            if lease.until > site.now()
+                && lease.owner != context.lease_owner()
+                && !context.is_gone()(&lease.owner) =>
         {
             Err(held(site, &lease.owner, lease.until))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether an ostler is at work on a cloud.
+pub async fn is_somebody_at_work(context: &Context, store: &dyn Store, cloud: &str) -> Result<bool, Failure> {
+    let lease = store.lease(&format!("cloud/{cloud}")).await?;
+    Ok(lease.is_some_and(|lease| lease.until > context.clock().now() && !context.is_gone()(&lease.owner)))
 }
 
 /// Refuses while another run of the same cloud is unfinished, or was opened after the plan's look at the cloud.
@@ -100,7 +108,8 @@ pub async fn no_other(site: &Site, except: &[&RunId], seen: Option<jiff::Timesta
             )
             .evidence(format!(
                 "it is {}, {} of {} steps done",
-                run_view::state(&other),
+                // Whoever asks has made sure that nobody is at work, or only wants a preview.
+                run_view::state(&other, false),
                 other.steps.len() - other.remaining,
                 other.steps.len()
             ))
@@ -133,8 +142,8 @@ pub async fn begin(context: &Context, site: &Site, offer: &Offer) -> Result<RunI
     take_lease(context, site, None).await?;
     let opened = async {
         no_other(site, &parent.iter().collect::<Vec<_>>(), Some(offer.seen.taken)).await?;
-        let run = open(store, clock, dice, &offer.plan, person()).await?;
-        approve(store, clock, &run, &offer.plan.id, person()).await?;
+        let run = open(store, clock, dice, &offer.plan, context.person()).await?;
+        approve(store, clock, &run, &offer.plan.id, context.person()).await?;
         Ok(run)
     };
     let opened = opened.await;
@@ -146,9 +155,13 @@ pub async fn begin(context: &Context, site: &Site, offer: &Offer) -> Result<RunI
 /// Says to a run that it goes on, under the lease of its cloud.
 pub async fn resume(context: &Context, site: &Site, id: &RunId) -> Result<(), Failure> {
     take_lease(context, site, None).await?;
-    let said =
-        command(site.seams.store.as_ref(), site.seams.clock.as_ref(), id, Event::Resumed { who: person() })
-            .await;
+    let said = command(
+        site.seams.store.as_ref(),
+        site.seams.clock.as_ref(),
+        id,
+        Event::Resumed { who: context.person() },
+    )
+    .await;
     context.let_go().await;
     said?;
     Ok(())
@@ -160,40 +173,43 @@ pub async fn drive_on(context: &Context, site: &Site, id: &RunId, yes: bool) -> 
     let store = site.seams.store.as_ref();
     let run = load(store, id).await?;
     let progress = Progress::new(context.printer, &run);
+    context.show_live(progress.display());
+    let end = drive_shown(context, site, &run, yes, &progress).await;
+    progress.end();
+    context.show_live(None);
+    end
+}
+
+/// Drives a run that is shown meanwhile.
+async fn drive_shown(
+    context: &Context,
+    site: &Site,
+    run: &Run,
+    yes: bool,
+    progress: &Progress,
+) -> Result<End, Failure> {
+    let (store, id) = (site.seams.store.as_ref(), &run.id);
     loop {
-        let lease = match take_lease(context, site, Some(&run)).await {
-            Ok(lease) => lease,
-            Err(failure) => {
-                progress.end();
-                return Err(failure);
-            }
-        };
+        let lease = take_lease(context, site, Some(run)).await?;
         let ended = drive(id, &site.seams, lease, &|run, entry| progress.hear(run, entry)).await;
         context.let_go().await;
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                progress.end();
-                return Err(broken(id, error));
+        let (step, question) = match ended.map_err(|error| broken(id, error))? {
+            Ended::Asking { step, question } => (step, question),
+            Ended::Closed(Verdict::Finished) => {
+                close_parent(site, id).await?;
+                return Ok(End::Finished);
             }
-        };
-        let Ended::Asking { step, question } = ended else {
-            progress.end();
-            return match ended {
-                Ended::Closed(Verdict::Finished) => {
-                    close_parent(site, id).await?;
-                    Ok(End::Finished)
-                }
-                Ended::Closed(verdict) => Ok(End::Closed(verdict)),
-                Ended::Paused { who, why } => Ok(End::Paused { who, why }),
-                _ => Err(Failure::new(Kind::Waiting, format!("the plan of run {id} waits for approval"))
-                    .hint(format!("approve it: `ostler run approve {id}`"))),
-            };
+            Ended::Closed(verdict) => return Ok(End::Closed(verdict)),
+            Ended::Paused { who, why } => return Ok(End::Paused { who, why }),
+            Ended::Unapproved => {
+                return Err(Failure::new(Kind::Waiting, format!("the plan of run {id} waits for approval"))
+                    .hint(format!("approve it: `ostler run approve {id}`")));
+            }
         };
         let answer = progress.aside(approval::at_gate(context, &question, yes)).await;
         match answer {
             Some(true) => {
-                let passed = Event::Passed { step, who: person() };
+                let passed = Event::Passed { step, who: context.person() };
                 match command(store, site.seams.clock.as_ref(), id, passed).await {
                     // Somebody else may have said it meanwhile; the driver sees what is so now.
                     Ok(_) | Err(ControlError::Impossible(_)) => {}
@@ -201,10 +217,9 @@ pub async fn drive_on(context: &Context, site: &Site, id: &RunId, yes: bool) -> 
                 }
             }
             Some(false) | None => {
-                progress.end();
                 return Err(Failure::new(Kind::Waiting, format!("run {id} waits before {step}: {question}"))
                     .hint(format!("go on: `ostler run approve {id} --resume`"))
-                    .maybe_hint(way_back(&run)));
+                    .maybe_hint(way_back(run)));
             }
         }
     }
@@ -275,7 +290,10 @@ async fn nothing_changed(site: &Site, run: &Run, why: &Why) -> Result<Failure, F
     let event = Event::Abandoned { who, why: why.what.clone() };
     command(site.seams.store.as_ref(), site.seams.clock.as_ref(), &run.id, event).await?;
     let guard = run.failed.first().map_or("the run", |at| run.step(*at).id.as_str());
-    Ok(Failure::because(Kind::Refused(guard.to_owned()), why)
+    let lead = format!("step {guard} failed: ");
+    let what = why.what.strip_prefix(&lead).unwrap_or(&why.what);
+    Ok(Failure::refused(guard, what)
+        .maybe_hint(why.hint.clone())
         .evidence("nothing was changed; the run is closed")
         .hint("mend that, then plan again; `ostler cloud check` looks at the same things"))
 }
@@ -284,10 +302,18 @@ async fn nothing_changed(site: &Site, run: &Run, why: &Why) -> Result<Failure, F
 pub fn paused(run: &Run, why: &Why) -> Failure {
     let id = &run.id;
     let done = run.steps.len() - run.remaining;
-    Failure::new(Kind::Resumable, format!("run {id} is paused: {}", why.what))
+    let (by, go_on) = match &run.state {
+        RunState::Paused { who: who @ Actor::Person(_), .. } => (format!(" by {who}"), "go on"),
+        _ => (String::new(), "go on, once that is mended"),
+    };
+    let in_doubt = run.doing.iter().find(|at| run.needs_a_person(**at)).map(|at| &run.step(*at).id);
+    Failure::new(Kind::Resumable, format!("run {id} is paused{by}: {}", why.what))
         .evidence(format!("{done} of {} steps are done; what serves goes on serving", run.steps.len()))
         .maybe_hint(why.hint.clone())
-        .hint(format!("go on, once that is mended: `ostler run resume {id}`"))
+        .hint(format!("{go_on}: `ostler run resume {id}`"))
+        .maybe_hint(in_doubt.map(|step| {
+            format!("if you know that it is done: `ostler run resume {id} --skip {step} --because TEXT`")
+        }))
         .maybe_hint(way_back(run))
         .hint(format!("see its course: `ostler run show {id}`"))
 }

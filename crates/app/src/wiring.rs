@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Everything that is needed to work on one cloud.
+#[derive(Clone)]
 pub struct Site {
     /// The cloud and how it is reached.
     pub cloud: CloudSettings,
@@ -47,6 +48,9 @@ impl Site {
     }
 
     async fn of(context: &Context, cloud: CloudSettings) -> Result<Site, Failure> {
+        if let Some(given) = context.given() {
+            return Ok(Site { cloud, ..given.site.clone() });
+        }
         let catalogue = Arc::new(catalogue(context)?);
         readable("the SSH key", &cloud.ssh_key, "key")?;
         readable("the host keys", &cloud.known_hosts, "known-hosts")?;
@@ -108,6 +112,9 @@ fn unusable(cloud: &CloudSettings, error: &CredentialsError) -> Failure {
 
 /// The catalogue: the embedded pages and the site's own.
 pub fn catalogue(context: &Context) -> Result<Catalogue, Failure> {
+    if let Some(given) = context.given() {
+        return Ok(given.site.catalogue.as_ref().clone());
+    }
     let own = match context.settings()?.and_then(|settings| settings.catalogue.as_deref()) {
         None => Vec::new(),
         Some(directory) => pages(directory)?,

@@ -135,10 +135,14 @@ pub enum Does {
         /// Which.
         units: Vec<String>,
     },
-    /// Starts units and waits until they are active.
+    /// Starts units and waits until they are active. One that runs already, but since before one of these packages
+    /// was unpacked, is restarted: a node that restarts in the middle starts by itself what was to be down.
     StartUnits {
         /// Which.
         units: Vec<String>,
+        /// Packages that hold their code.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        packages: Vec<String>,
     },
     /// Installs packages in exactly these versions without letting them start, restart or migrate anything.
     Install {

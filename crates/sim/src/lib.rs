@@ -4,11 +4,19 @@
 //! It answers as the real parts do, also when they fail. It must never be needed by `world`, and it decides
 //! nothing: the planner, the fold and the driver that run against it are the ones that run in production.
 
+pub mod clock;
 pub mod cloud;
-mod effects;
+pub mod dice;
+pub mod nova;
+pub mod power;
+pub mod rabbit;
+pub mod rehearse;
 mod seams;
 pub mod store;
+pub mod storm;
 
+pub use clock::SimClock;
 pub use cloud::{SimCloud, SimNode};
-pub use seams::{SimClock, SimDice, SimPower, seams};
+pub use dice::{Rolls, SimDice};
+pub use seams::{SimPower, seams, seams_at};
 pub use store::MemoryStore;

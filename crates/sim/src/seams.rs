@@ -1,91 +1,53 @@
 //! The six seams over a pretended cloud.
 //!
-//! Time is tokio's, so a paused runtime makes hours pass at once.
+//! Each answers as its real counterpart does, also when a node is gone. None decides anything.
 
-use crate::cloud::SimCloud;
-use crate::effects::JobSeen;
-use ostler_engine::seam::{Called, Clock, Cloud, Dice, Fut, Nodes, Power, PowerState, Seams, Store};
-use ostler_model::Timestamp;
+use crate::clock::SimClock;
+use crate::cloud::{JobSeen, SimCloud};
+use crate::dice::SimDice;
+use ostler_engine::seam::{Called, Clock, Cloud, Fut, Nodes, Power, PowerState, Seams, Store};
 use ostler_model::event::{Outcome, Why};
 use ostler_model::ids::HostName;
-use ostler_model::inventory::{Fact, Inventory, ServerAdmin};
+use ostler_model::inventory::{Fact, Inventory};
 use ostler_model::step::{Call, Job, Target, Through};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-/// How often a job is looked at while it is waited for.
-const LOOK_MS: u64 = 250;
+/// How often a job is looked at while it is waited for: a connection to a node that dies is noticed that late.
+const LOOK_MS: u64 = 1_000;
 
-/// Tokio's clock, told as a time of day.
-#[derive(Clone, Debug)]
-pub struct SimClock {
-    began: tokio::time::Instant,
-}
+/// How long a node is tried that does not answer.
+const PATIENCE_MS: u64 = 3_000;
 
-impl Default for SimClock {
-    fn default() -> Self {
-        SimClock { began: tokio::time::Instant::now() }
-    }
-}
+/// How long a call to an API takes.
+const CALL_MS: u64 = 10;
 
-impl Clock for SimClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH.checked_add(self.began.elapsed()).unwrap_or(Timestamp::MAX)
-    }
-
-    fn sleep(&self, ms: u64) -> Fut<'_, ()> {
-        Box::pin(tokio::time::sleep(Duration::from_millis(ms)))
-    }
-}
-
-/// Numbers from a seed.
+/// Power of the pretended nodes, by a controller that tells the truth.
 #[derive(Debug)]
-pub struct SimDice {
-    next: AtomicU64,
+pub struct SimPower {
+    cloud: Arc<SimCloud>,
+    clock: SimClock,
 }
-
-impl SimDice {
-    /// The sequence of a seed.
-    pub fn new(seed: u64) -> SimDice {
-        SimDice { next: AtomicU64::new(seed) }
-    }
-}
-
-impl Dice for SimDice {
-    fn roll(&self) -> u64 {
-        // SplitMix64: one addition and three mixing rounds, the usual way to stretch a seed.
-        let mut z =
-            self.next.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed).wrapping_add(0x9E37_79B9_7F4A_7C15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-}
-
-/// Power of the pretended nodes.
-#[derive(Debug)]
-pub struct SimPower(pub Arc<SimCloud>);
 
 impl Power for SimPower {
     fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerState, Why>> {
         Box::pin(async move {
-            let node = self.0.node(host.as_str()).ok_or_else(|| Why::new(format!("there is no {host}")))?;
+            let node =
+                self.cloud.node(host.as_str()).ok_or_else(|| Why::new(format!("there is no {host}")))?;
             Ok(if node.up { PowerState::On } else { PowerState::Off })
         })
     }
 
     fn off<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>> {
         Box::pin(async move {
-            self.0.change(host.as_str(), |node| node.up = false);
+            self.cloud.lose_power(host, None, self.clock.now());
             Ok(())
         })
     }
 
     fn on<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>> {
         Box::pin(async move {
-            self.0.change(host.as_str(), |node| node.up = true);
+            self.cloud.give_power(host, self.clock.now());
             Ok(())
         })
     }
@@ -96,16 +58,16 @@ struct SimNodes {
     clock: SimClock,
 }
 
-fn place(job: &Job) -> Option<&HostName> {
+fn needs_a_node(job: &Job) -> Result<(), Why> {
     match &job.on {
-        Target::Node(host) => Some(host),
-        Target::Cloud => None,
+        Target::Node(_) => Ok(()),
+        Target::Cloud => Err(Why::new("a job for nodes needs a node")),
     }
 }
 
 impl Nodes for SimNodes {
-    fn survey<'a>(&'a self, hosts: &'a [HostName], _facts: &'a [Fact]) -> Fut<'a, Inventory> {
-        Box::pin(async move { self.cloud.look(hosts, self.clock.now()) })
+    fn survey<'a>(&'a self, hosts: &'a [HostName], facts: &'a [Fact]) -> Fut<'a, Inventory> {
+        Box::pin(async move { self.cloud.look_at(hosts, facts, self.clock.now()) })
     }
 
     fn available<'a>(
@@ -122,29 +84,35 @@ impl Nodes for SimNodes {
 
     fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {
         Box::pin(async move {
-            let host = place(job).ok_or_else(|| Why::new("a job for nodes needs a node"))?;
-            self.cloud.begin_job(host, job, self.clock.now()).map_err(Why::new)
+            needs_a_node(job)?;
+            self.cloud.begin_job(job, self.clock.now()).map_err(Why::new)
         })
     }
 
     fn settle<'a>(&'a self, job: &'a Job) -> Fut<'a, Outcome> {
         Box::pin(async move {
-            let Some(host) = place(job) else {
-                return Outcome::not_done("a job for nodes needs a node");
-            };
+            if let Err(why) = needs_a_node(job) {
+                return Outcome::NotDone { why };
+            }
             let mut waited_ms = 0;
             loop {
-                match self.cloud.job_result(host, job, self.clock.now()) {
-                    JobSeen::NoAnswer => return Outcome::unknown(format!("{host} does not answer")),
+                let now = self.clock.now();
+                match self.cloud.job_result(job, now) {
+                    JobSeen::NoAnswer(host) => {
+                        self.clock.sleep(PATIENCE_MS).await;
+                        return Outcome::unknown(format!("{host} does not answer"));
+                    }
                     JobSeen::NeverHeardOf => return Outcome::not_done("it was never begun"),
-                    JobSeen::Ended(Ok(())) => return Outcome::done(),
-                    JobSeen::Ended(Err(what)) => return Outcome::not_done(what),
-                    JobSeen::UnderWay if waited_ms > u64::from(job.limit_s) * 1000 => {
+                    JobSeen::There => return Outcome::done(),
+                    JobSeen::Absent(what) => return Outcome::not_done(what),
+                    JobSeen::Unclear(what) => return Outcome::unknown(what),
+                    JobSeen::UnderWay(_) if waited_ms > u64::from(job.limit_s) * 1000 => {
                         return Outcome::unknown("it has not ended within its limit");
                     }
-                    JobSeen::UnderWay => {
-                        self.clock.sleep(LOOK_MS).await;
-                        waited_ms += LOOK_MS;
+                    JobSeen::UnderWay(until) => {
+                        let left = until.duration_since(now).as_millis().clamp(1, i128::from(LOOK_MS)) as u64;
+                        self.clock.sleep(left).await;
+                        waited_ms += left;
                     }
                 }
             }
@@ -154,22 +122,24 @@ impl Nodes for SimNodes {
 
 struct SimApi {
     cloud: Arc<SimCloud>,
+    clock: SimClock,
 }
 
 impl Cloud for SimApi {
     fn call<'a>(&'a self, through: &'a Through, calls: &'a [Call]) -> Fut<'a, Result<Called, Why>> {
         Box::pin(async move {
-            let state = self.cloud.state();
-            let answers = |host: &HostName| state.nodes.get(host).is_some_and(|node| node.up && node.service);
+            self.clock.sleep(CALL_MS).await;
+            let now = self.clock.now();
+            let mut state = self.cloud.state();
+            self.cloud.advance(&mut state, now);
             let good = match through {
-                Through::Backend { host, .. } => answers(host),
-                Through::Front { .. } => state.nodes.values().filter(|node| node.up).any(|proxy| {
-                    let mut ready = proxy.proxy.iter().filter(|(_, admin)| **admin == ServerAdmin::Ready);
-                    ready.any(|(server, _)| answers(&HostName::new(server.as_str())))
-                }),
+                Through::Backend { host, .. } => {
+                    state.nodes.get(host).is_some_and(|node| node.answers() && node.service)
+                }
+                Through::Front { .. } => self.cloud.someone_serves(&state),
             };
             if good {
-                Ok(Called { calls: calls.len() as u32, slowest_ms: 10 })
+                Ok(Called { calls: calls.len() as u32, slowest_ms: CALL_MS })
             } else {
                 Err(Why::new("503 Service Unavailable"))
             }
@@ -179,11 +149,15 @@ impl Cloud for SimApi {
 
 /// The seams of a pretended cloud with a store of one's own.
 pub fn seams(cloud: &Arc<SimCloud>, store: Arc<dyn Store>, seed: u64) -> Seams {
-    let clock = SimClock::default();
+    seams_at(cloud, store, seed, SimClock::default())
+}
+
+/// The same on a clock of one's own.
+pub fn seams_at(cloud: &Arc<SimCloud>, store: Arc<dyn Store>, seed: u64, clock: SimClock) -> Seams {
     Seams {
-        cloud: Arc::new(SimApi { cloud: Arc::clone(cloud) }),
+        cloud: Arc::new(SimApi { cloud: Arc::clone(cloud), clock: clock.clone() }),
         nodes: Arc::new(SimNodes { cloud: Arc::clone(cloud), clock: clock.clone() }),
-        power: Arc::new(SimPower(Arc::clone(cloud))),
+        power: Arc::new(SimPower { cloud: Arc::clone(cloud), clock: clock.clone() }),
         store,
         clock: Arc::new(clock),
         dice: Arc::new(SimDice::new(seed)),

@@ -8,12 +8,17 @@ use ostler_model::event::Entry;
 use ostler_model::ids::{PlanId, RunId};
 use ostler_model::inventory::Inventory;
 use ostler_model::plan::Plan;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The longest name of a run: as long as the real stores' column.
+const RUN_BYTES_MAX: usize = 255;
 
 #[derive(Debug, Default)]
 struct Kept {
     plans: BTreeMap<PlanId, Plan>,
+    /// In the order in which they were kept first.
+    order: Vec<PlanId>,
     inventories: BTreeMap<String, Inventory>,
     entries: BTreeMap<(RunId, u64), Entry>,
     leases: BTreeMap<String, Lease>,
@@ -26,6 +31,17 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
+    /// Every lease: its name, until when.
+    pub fn leases(&self) -> Vec<(String, Timestamp)> {
+        self.kept().leases.values().map(|lease| (lease.name.clone(), lease.until)).collect()
+    }
+
+    /// A run's whole journal.
+    pub fn all(&self, run: &RunId) -> Vec<Entry> {
+        let range = (run.clone(), 0)..=(run.clone(), u64::MAX);
+        self.kept().entries.range(range).map(|(_, entry)| entry.clone()).collect()
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -34,7 +50,10 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.kept().plans.insert(plan.id.clone(), plan.clone());
+            let mut kept = self.kept();
+            if kept.plans.insert(plan.id.clone(), plan.clone()).is_none() {
+                kept.order.push(plan.id.clone());
+            }
             Ok(())
         })
     }
@@ -46,12 +65,8 @@ impl Store for MemoryStore {
     fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>> {
         Box::pin(async move {
             let kept = self.kept();
-            Ok(kept
-                .plans
-                .values()
-                .take(limit as usize)
-                .map(|plan| (plan.id.clone(), plan.body.seen))
-                .collect())
+            let newest = kept.order.iter().rev().filter_map(|id| kept.plans.get(id));
+            Ok(newest.take(limit as usize).map(|plan| (plan.id.clone(), plan.body.seen)).collect())
         })
     }
 
@@ -69,7 +84,12 @@ impl Store for MemoryStore {
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut kept = self.kept();
+            let mut places = BTreeSet::new();
             for entry in entries {
+                if entry.run.as_str().len() > RUN_BYTES_MAX || !places.insert((&entry.run, entry.seq)) {
+                    let what = format!("entry {} of run {} cannot be stored", entry.seq, entry.run);
+                    return Err(StoreError::Unavailable { what, hint: None });
+                }
                 match kept.entries.get(&(entry.run.clone(), entry.seq)) {
                     Some(there) if there != entry => {
                         return Err(StoreError::Taken { run: entry.run.clone(), seq: entry.seq });

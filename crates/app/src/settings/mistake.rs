@@ -1,4 +1,4 @@
-//! Tells of a mistake in `ostler.toml`: the place, the line, a caret, and what was probably meant.
+//! Tells of a mistake in a file that a person wrote: the place, the line, a caret, and what was probably meant.
 //!
 //! It never shows more than the one line that is wrong.
 

@@ -5,7 +5,7 @@
 mod file;
 mod mistake;
 
-pub use mistake::{closest, from_reader};
+pub use mistake::{at, closest, from_reader};
 
 use crate::failure::Failure;
 use file::{CloudTable, File};
@@ -66,7 +66,7 @@ impl Settings {
                 .evidence("looked for:")
                 .evidences(places().iter().map(|place| format!("  {}", place.display())))
                 .hint("name it with `--config FILE` or OSTLER_CONFIG; docs/ostler-toml.md says what stands in it")
-                .hint("to try ostler on a cloud of its own: `ostler lab up`")),
+                .hint("to try ostler on a cloud of its own: `ostler lab up`; to only see it work: `ostler demo`")),
         }
     }
 

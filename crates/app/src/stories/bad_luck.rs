@@ -76,7 +76,7 @@ fn a_preflight_that_fails_closes_its_run() {
         story.cloud.change("ctl2", |node| node.service = false);
         let failure = to_the_end(&story.context, &story.site, &run, true, OnFailure::Stop).await.unwrap_err();
         insta::assert_snapshot!(said(&failure, &run), @r"
-        error: refused by preflight: step preflight failed: a unit does not run (ctl2: keystone.service is inactive); not every server of keystone takes requests (ctl1: ctl2 is down; ctl2: ctl2 is down; ctl3: ctl2 is down)
+        error: refused by preflight: a unit does not run (ctl2: keystone.service is inactive); not every server of keystone takes requests (ctl1: ctl2 is down; ctl2: ctl2 is down; ctl3: ctl2 is down)
           nothing was changed; the run is closed
         hint: look at `systemctl status` and the unit's journal on the node
         hint: mend that, then plan again; `ostler cloud check` looks at the same things

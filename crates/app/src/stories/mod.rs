@@ -3,7 +3,9 @@
 //! Planning, driving and printing are those of production; only the cloud behind the seams is not there.
 
 mod bad_luck;
+mod mistakes;
 mod previews;
+mod scripts;
 mod upgrades;
 
 use crate::command_line::{CommandLine, Global};
@@ -35,6 +37,10 @@ struct Story {
 /// Tells a story on a clock that jumps.
 fn told<F: Future>(story: F) -> F::Output {
     take_told();
+    on_a_clock_that_jumps(story)
+}
+
+fn on_a_clock_that_jumps<F: Future>(story: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

@@ -4,9 +4,9 @@
 
 use super::{age, count};
 use crate::printer::{Ink, Printer};
+use ostler_model::Timestamp;
 use ostler_model::check::{Finding, Severity};
 use ostler_model::inventory::Inventory;
-use ostler_world::system::SystemClock;
 
 /// A severity in brackets, in its colour.
 fn mark(printer: &Printer, severity: Severity) -> String {
@@ -45,15 +45,14 @@ pub fn tally(found: &[Finding]) -> String {
 }
 
 /// Everything that was found, the worst first.
-pub fn page(printer: &Printer, seen: &Inventory, found: &[Finding], all: bool) -> String {
-    use ostler_engine::seam::Clock;
+pub fn page(printer: &Printer, seen: &Inventory, found: &[Finding], all: bool, now: Timestamp) -> String {
     let worst = found.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
     let word = match worst {
         Severity::Ok | Severity::Advice => printer.ink(Ink::Good, "well"),
         Severity::Warning => printer.ink(Ink::Care, "needs care"),
         Severity::Error => printer.ink(Ink::Bad, "not well"),
     };
-    let age = age(seen.taken, SystemClock.now());
+    let age = age(seen.taken, now);
     let mut text = format!("cloud {} is {word}: {} (looked {age})\n", seen.cloud, tally(found));
     let mut sorted: Vec<&Finding> =
         found.iter().filter(|finding| all || finding.severity != Severity::Ok).collect();

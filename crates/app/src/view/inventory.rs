@@ -4,6 +4,7 @@
 
 use super::{age, count, local, table};
 use crate::printer::{Ink, Printer};
+use ostler_engine::plan::fitting_heads;
 use ostler_model::Timestamp;
 use ostler_model::catalogue::{Catalogue, Service, sorted, upstream_version};
 use ostler_model::ids::HostName;
@@ -39,7 +40,7 @@ pub fn page(printer: &Printer, seen: &Inventory, catalogue: &Catalogue, now: Tim
         row
     });
     text.push_str(&table(&heading, rows.collect()));
-    text.push_str(&schemas(seen, &services));
+    text.push_str(&schemas(seen, catalogue, &services));
     text.push_str(&holes(printer, seen, now));
     text
 }
@@ -116,7 +117,7 @@ fn units(node: &Node, services: &[&Service]) -> String {
     }
 }
 
-fn schemas(seen: &Inventory, services: &[&Service]) -> String {
+fn schemas(seen: &Inventory, catalogue: &Catalogue, services: &[&Service]) -> String {
     let mut text = String::new();
     for service in services {
         let database = &service.database.name;
@@ -132,7 +133,13 @@ fn schemas(seen: &Inventory, services: &[&Service]) -> String {
             .map(|release| release.series.to_string())
             .collect();
         let owner = match releases.as_slice() {
-            [] => "no release that is known".to_owned(),
+            [] => service
+                .releases
+                .iter()
+                .find(|release| fitting_heads(catalogue, service, release.series).contains(&heads))
+                .map_or("no release that is known".to_owned(), |release| {
+                    format!("{}, expanded for a later release", release.series)
+                }),
             [one] => one.clone(),
             [first, .., last] => format!("{first} to {last}"),
         };
@@ -153,7 +160,7 @@ fn holes(printer: &Printer, seen: &Inventory, now: Timestamp) -> String {
         match node {
             Seen::Fresh(_) => {}
             Seen::Stale { since, why, .. } => {
-                lines.push(format!("{} (what is shown is from {})", named(host, why), age(*since, now)));
+                lines.push(format!("{}; it is shown as it was {}", named(host, why), age(*since, now)));
             }
             Seen::Unreachable { why } => lines.push(named(host, why)),
         }

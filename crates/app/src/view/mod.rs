@@ -54,7 +54,10 @@ pub fn between(from: Timestamp, to: Timestamp) -> u64 {
 
 /// How long ago.
 pub fn age(then: Timestamp, now: Timestamp) -> String {
-    format!("{} ago", words(between(then, now)))
+    match between(then, now) {
+        0..1_000 => "just now".to_owned(),
+        ms => format!("{} ago", words(ms)),
+    }
 }
 
 /// A place in the course of a plan: `1:05`.

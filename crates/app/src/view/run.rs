@@ -8,6 +8,7 @@ use crate::printer::{Ink, Printer};
 use crate::progress::told;
 use ostler_engine::run::{Run, RunState, Status};
 use ostler_model::Timestamp;
+use ostler_model::event::{Entry, Event, Verdict};
 use ostler_model::step::{Gate, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -15,29 +16,41 @@ use std::collections::BTreeMap;
 /// Where steps work that belong to no node.
 const CLOUD: &str = "the cloud as a whole";
 
-/// Where a run stands, in a word.
-pub fn state(run: &Run) -> String {
+/// Where a run stands, in a word. `is_driven`: an ostler is at work on its cloud.
+pub fn state(run: &Run, is_driven: bool) -> String {
     match &run.state {
         RunState::Opened => "waits for approval".to_owned(),
-        RunState::Running if !run.doing.is_empty() => "under way".to_owned(),
-        RunState::Running => "open".to_owned(),
+        RunState::Running if waits_at_gate(run) => "waits at a gate".to_owned(),
+        RunState::Running if is_driven => "under way".to_owned(),
+        RunState::Running => "interrupted".to_owned(),
         RunState::Paused { .. } => "paused".to_owned(),
+        RunState::Closed(Verdict::Abandoned) if !may_have_changed(run) => {
+            "closed, nothing changed".to_owned()
+        }
+        RunState::Closed(Verdict::Abandoned) => "given up".to_owned(),
         RunState::Closed(verdict) => verdict.to_string(),
     }
+}
+
+/// Whether a run can only go on by a person's word.
+fn waits_at_gate(run: &Run) -> bool {
+    let asks =
+        |at: &usize| matches!(run.step(*at).gate, Some(Gate::Operator { .. })) && !run.steps[*at].passed;
+    run.doing.is_empty() && !run.ready.is_empty() && run.ready.iter().all(asks)
 }
 
 fn done(run: &Run) -> usize {
     run.steps.len() - run.remaining
 }
 
-/// The list of runs.
-pub fn list(runs: &[Run], now: Timestamp) -> String {
-    let rows = runs.iter().map(|run| {
+/// The list of runs, each with whether an ostler is at work on its cloud.
+pub fn list(runs: &[(Run, bool)], now: Timestamp) -> String {
+    let rows = runs.iter().map(|(run, is_driven)| {
         vec![
             run.id.to_string(),
             run.plan.body.cloud.clone(),
             run.plan.body.purpose.to_string(),
-            state(run),
+            state(run, *is_driven),
             format!("{}/{}", done(run), run.steps.len()),
             age(run.opened, now),
             words(between(run.opened, run.latest)),
@@ -101,8 +114,8 @@ fn word(status: Status) -> &'static str {
     }
 }
 
-/// The course of one run.
-pub fn page(printer: &Printer, run: &Run, now: Timestamp) -> String {
+/// The course of one run. `entries` is its journal; `is_driven`: an ostler is at work on its cloud.
+pub fn page(printer: &Printer, run: &Run, entries: &[Entry], is_driven: bool, now: Timestamp) -> String {
     let body = &run.plan.body;
     let mut text = format!("{}\n", printer.ink(Ink::Heading, &format!("run {}: {}", run.id, body.purpose)));
     text.push_str(&format!(
@@ -115,7 +128,7 @@ pub fn page(printer: &Printer, run: &Run, now: Timestamp) -> String {
     let length = words(between(run.opened, run.latest));
     text.push_str(&format!(
         "  {}: {} of {} done, {length} from the first entry to the last\n",
-        state(run),
+        state(run, is_driven),
         done(run),
         count(run.steps.len(), "step")
     ));
@@ -140,13 +153,15 @@ pub fn page(printer: &Printer, run: &Run, now: Timestamp) -> String {
             _ => String::new(),
         };
         let mark = match state.status {
-            Status::Done => printer.ink(Ink::Good, "done   "),
-            Status::Failed => printer.ink(Ink::Bad, "failed "),
-            Status::Doing => printer.ink(Ink::Care, "doing  "),
-            Status::Skipped => printer.ink(Ink::Care, "skipped"),
-            Status::Waiting | Status::Ready => printer.ink(Ink::Faint, "-      "),
+            Status::Done => printer.ink(Ink::Good, "done    "),
+            Status::Failed => printer.ink(Ink::Bad, "failed  "),
+            Status::Doing if !is_driven || state.unknowns > 0 => printer.ink(Ink::Care, "in doubt"),
+            Status::Doing => printer.ink(Ink::Care, "doing   "),
+            Status::Skipped => printer.ink(Ink::Care, "skipped "),
+            Status::Waiting | Status::Ready => printer.ink(Ink::Faint, "-       "),
         };
-        let line = format!("  {began}  {mark}  {:<wide$}  {took:>8}  {}", step.id, beside(run, at, step));
+        let line =
+            format!("  {began}  {mark}  {:<wide$}  {took:>11}  {}", step.id, beside(run, at, step, entries));
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -154,13 +169,19 @@ pub fn page(printer: &Printer, run: &Run, now: Timestamp) -> String {
 }
 
 /// What stands beside a step: what was learnt, why it failed, what it waits for; else what it does.
-fn beside(run: &Run, at: usize, step: &Step) -> String {
+fn beside(run: &Run, at: usize, step: &Step, entries: &[Entry]) -> String {
     let state = &run.steps[at];
     let mut parts = Vec::new();
     if state.attempt > 1 {
         parts.push(format!("attempt {}", state.attempt));
     }
-    if let (Some(why), false) = (&state.why, state.status == Status::Done) {
+    let skipped = entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Skipped { step: skipped, who, why } if *skipped == step.id => Some(format!("by {who}: {why}")),
+        _ => None,
+    });
+    if let (Some(skipped), Status::Skipped) = (skipped, state.status) {
+        parts.push(skipped);
+    } else if let (Some(why), false) = (&state.why, state.status == Status::Done) {
         parts.push(why.what.clone());
     } else if !state.facts.is_empty() {
         parts.push(told(&state.facts));

@@ -4,7 +4,9 @@
 
 pub mod bench;
 pub mod cloud;
+pub mod demo;
 pub mod lab;
+pub mod rehearse;
 pub mod run;
 pub mod upgrade;
 
@@ -20,5 +22,7 @@ pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
         Noun::Run(verb) => run::speak(context, verb).await,
         Noun::Lab(verb) => lab::speak(context, verb).await,
         Noun::Bench(verb) => bench::speak(context, verb).await,
+        Noun::Rehearse(typed) => rehearse::rehearse(context, typed).await,
+        Noun::Demo(typed) => demo::demo(context, typed).await,
     }
 }

@@ -6,7 +6,7 @@ use crate::environment::Home;
 fn a_scan_of_nodes_that_do_not_answer_is_no_error() {
     let home = Home::with_settings();
     insta::with_settings!({ filters => vec![
-        (r"seen \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \([^)]* ago\)", "seen [TIME]"),
+        (r"seen \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \((?:[^)]* ago|just now)\)", "seen [TIME]"),
     ]}, {
         insta::assert_snapshot!(home.says("cloud scan"), @r"
         exit 0
@@ -36,7 +36,7 @@ fn a_scan_of_nodes_that_do_not_answer_is_no_error() {
 #[test]
 fn a_check_of_nodes_that_do_not_answer_finds_errors() {
     let home = Home::with_settings();
-    insta::with_settings!({ filters => vec![(r"\(looked [^)]* ago\)", "(looked [TIME])")]}, {
+    insta::with_settings!({ filters => vec![(r"\(looked (?:[^)]* ago|just now)\)", "(looked [TIME])")]}, {
         insta::assert_snapshot!(home.says("cloud check"), @r"
         exit 4
         --- out

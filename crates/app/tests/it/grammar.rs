@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 30] = [
+const COMMANDS: [&str; 31] = [
     "",
     "cloud",
     "cloud scan",
@@ -34,6 +34,7 @@ const COMMANDS: [&str; 30] = [
     "bench",
     "bench upgrade",
     "bench rollback",
+    "demo",
 ];
 
 #[test]

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod cloud;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod environment;
 #[cfg(test)]
 mod grammar;

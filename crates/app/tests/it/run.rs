@@ -82,15 +82,15 @@ fn a_run_is_shown_step_by_step() {
     --- out
     run 20260102-030400-aaaa: upgrade keystone 2024.1 -> 2025.1, zero-downtime
       cloud lab, plan [HASH], opened 2026-01-02 03:04:00 by alice
-      open: 3 of 4 steps done, 7.0 s from the first entry to the last
+      waits at a gate: 3 of 4 steps done, 7.0 s from the first entry to the last
 
     Preflight
-      03:04:02  done     preflight         1.0 s  version 25.0.0 -> 27.1.0
+      03:04:02  done      preflight            1.0 s  version 25.0.0 -> 27.1.0
 
     Change ctl1
-      03:04:04  done     ctl1-stop         1.0 s  version 25.0.0 -> 27.1.0
-      03:04:06  done     ctl1-start        1.0 s  version 25.0.0 -> 27.1.0
-                -        ctl1-contract            asks: Contract now?
+      03:04:04  done      ctl1-stop            1.0 s  version 25.0.0 -> 27.1.0
+      03:04:06  done      ctl1-start           1.0 s  version 25.0.0 -> 27.1.0
+                -         ctl1-contract               asks: Contract now?
     ");
     let shown = home.json("run show aaaa --entries");
     assert_eq!(shown["timeline"][1]["status"], "done");
@@ -110,12 +110,12 @@ fn a_failed_step_is_shown_with_its_reason() {
       paused by ostler (a step needs a person): step ctl1-stop failed: keystone.service did not stop
 
     Preflight
-      03:04:02  done     preflight         1.0 s  version 25.0.0 -> 27.1.0
+      03:04:02  done      preflight            1.0 s  version 25.0.0 -> 27.1.0
 
     Change ctl1
-      03:04:04  failed   ctl1-stop                keystone.service did not stop
-                -        ctl1-start               what ctl1-start does
-                -        ctl1-contract            what ctl1-contract does
+      03:04:04  failed    ctl1-stop                   keystone.service did not stop
+                -         ctl1-start                  what ctl1-start does
+                -         ctl1-contract               what ctl1-contract does
     ");
 }
 
@@ -151,7 +151,6 @@ fn a_gate_is_passed_by_a_word() {
     exit 0
     --- err
     run 20260102-030400-aaaa: the gate of ctl1-contract: would be approved
-    unless an ostler drives it already, go on with: `ostler run resume 20260102-030400-aaaa`
     ");
     insta::assert_snapshot!(home.says("run approve last"), @r"
     exit 0
@@ -244,8 +243,8 @@ fn what_would_come_next_can_be_asked() {
     insta::assert_snapshot!(home.says("run resume last --skip nonsense --because x"), @r"
     exit 2
     --- err
-    error: the plan has no step nonsense
-    hint: see its steps: `ostler run show RUN`
+    error: run 20260102-030400-aaaa has no step `nonsense`
+    hint: see its steps: `ostler run show 20260102-030400-aaaa`
     ");
 }
 

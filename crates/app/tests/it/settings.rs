@@ -13,7 +13,7 @@ fn without_a_file_the_places_are_named() {
         ~/.config/ostler/ostler.toml
         /etc/ostler/ostler.toml
     hint: name it with `--config FILE` or OSTLER_CONFIG; docs/ostler-toml.md says what stands in it
-    hint: to try ostler on a cloud of its own: `ostler lab up`
+    hint: to try ostler on a cloud of its own: `ostler lab up`; to only see it work: `ostler demo`
     ");
 }
 

@@ -6,7 +6,7 @@ use ostler_model::catalogue::upstream_version;
 use ostler_model::check::{Check, Finding, Severity};
 use ostler_model::ids::HostName;
 use ostler_model::inventory::{Inventory, Node, Seen, ServerSeen};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Galera's number for a member that has all the data and takes part.
 const SYNCED: u32 = 4;
@@ -23,12 +23,16 @@ pub fn judge(check: &Check, seen: &Inventory) -> Finding {
         Check::Reachable { nodes } => each(seen, nodes, |_| Ok(())),
         Check::GaleraWhole { nodes, size } => galera(seen, nodes, *size),
         Check::AllServe { backend, servers, proxies } => each_proxy(seen, proxies, backend, |all| {
+            let mut known: HashMap<&str, (bool, &ServerSeen)> = HashMap::with_capacity(all.len());
+            for server in all {
+                known.entry(&server.server).or_insert((false, server)).0 |= server.serves();
+            }
             let missing: Vec<String> = servers
                 .iter()
-                .filter(|name| !all.iter().any(|server| server.server == **name && server.serves()))
-                .map(|name| match all.iter().find(|server| server.server == *name) {
-                    Some(server) => format!("{name} is {}", condition(server)),
-                    None => format!("{name} is not in it"),
+                .filter_map(|name| match known.get(name.as_str()) {
+                    Some((true, _)) => None,
+                    Some((false, server)) => Some(format!("{name} is {}", condition(server))),
+                    None => Some(format!("{name} is not in it")),
                 })
                 .collect();
             if missing.is_empty() { Ok(()) } else { Err(missing.join(", ")) }

@@ -13,6 +13,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     maker.wave("Prepare");
     let mut ready = turn::back_up_files(hop, maker, &first);
     ready.extend(turn::stage(hop, maker, &first));
+    let ready = maker.gather("all-prepared", ready);
 
     maker.wave("Stop the service everywhere");
     let mut stopped = Vec::new();
@@ -24,7 +25,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     let proved = turn::back_up_database(hop, maker, &stopped);
 
     maker.wave(format!("Change every node to {}", hop.to.series));
-    let after = if proved.is_empty() { stopped.clone() } else { proved };
+    let after = if proved.is_empty() { maker.gather("all-stopped", stopped) } else { proved };
     let mut switched = Vec::new();
     for host in &hop.seen.hosts {
         switched.push(turn::switch(hop, maker, host, &after));

@@ -33,6 +33,8 @@ pub(super) struct Past<'a> {
     pub(super) seen: &'a ServiceSeen<'a>,
     /// Places of steps that were attempted and may have changed something, in the plan's order.
     pub(super) touched: Vec<usize>,
+    /// Of these, the places that switched packages or files of a node, by node.
+    pub(super) switches: BTreeMap<&'a HostName, Vec<usize>>,
     /// Heads of the database before the run.
     pub(super) old_heads: Vec<String>,
     /// The node whose database was set aside and still is.
@@ -52,12 +54,8 @@ impl Past<'_> {
     /// What takes a node's packages and files back, if the run touched them.
     pub(super) fn switch_back(&self, host: &HostName) -> Vec<Does> {
         let mut back = Vec::new();
-        for at in self.touched.iter().rev() {
-            let step = self.run.step(*at);
-            let is_switch = matches!(step.does, Does::Install { .. } | Does::ApplyConfig { .. });
-            if let (true, Some(on), Undo::Steps(undo)) = (is_switch, step.on.node(), &step.undo)
-                && on == host
-            {
+        for at in self.switches.get(host).into_iter().flatten().rev() {
+            if let Undo::Steps(undo) = &self.run.step(*at).undo {
                 back.extend(undo.iter().map(|does| self.of_run(does)));
             }
         }
@@ -127,9 +125,14 @@ pub fn rollback(run: &Run, choice: &Choice, scene: &Scene<'_>) -> Result<Planned
         Does::IsolateDatabase { .. } => run.step(*at).on.node().cloned(),
         _ => None,
     });
-    // A rejoin that is done, or may be, has given the old data up; one that is known not to be done has not.
-    let gave_up = rejoin(&[Status::Done, Status::Doing, Status::Skipped]);
-    let aside = isolated.clone().filter(|_| !gave_up);
+    // An attempt that is known to have failed set nothing aside, though the database may be gone.
+    let was_set_aside = run.plan.body.steps.iter().zip(&run.steps).any(|(step, state)| {
+        let may_be = matches!(state.status, Status::Done | Status::Doing | Status::Skipped);
+        matches!(step.does, Does::IsolateDatabase { .. }) && may_be
+    });
+    // A rejoin that was attempted may have begun to take the new data, also where it is known not to be done.
+    let gave_up = touched.iter().any(|at| matches!(run.step(*at).does, Does::RejoinDatabase { .. }));
+    let aside = isolated.clone().filter(|_| was_set_aside && !gave_up);
     let absent = isolated.filter(|_| !rejoin(&[Status::Done]));
     let dump = run.plan.body.steps.iter().zip(&run.steps).find_map(|(step, state)| match &step.does {
         Does::ProveBackup { set } if state.status == Status::Done => {
@@ -139,7 +142,14 @@ pub fn rollback(run: &Run, choice: &Choice, scene: &Scene<'_>) -> Result<Planned
     });
     let expanded = sorted([new.expand.clone(), old.contract.clone()]);
     let fits = seen.heads.as_ref().is_some_and(|heads| old.any_heads().contains(heads) || *heads == expanded);
-    let past = Past { run, scene: *scene, seen: &seen, touched, old_heads, aside, absent, dump };
+    let mut switches: BTreeMap<&HostName, Vec<usize>> = BTreeMap::new();
+    for at in &touched {
+        let step = run.step(*at);
+        if let (Does::Install { .. } | Does::ApplyConfig { .. }, Some(host)) = (&step.does, step.on.node()) {
+            switches.entry(host).or_default().push(*at);
+        }
+    }
+    let past = Past { run, scene: *scene, seen: &seen, touched, switches, old_heads, aside, absent, dump };
     let way = choose(&past, choice, fits)?;
 
     let mut maker = Maker::new(*scene, &seen);

@@ -55,10 +55,13 @@ pub fn schedule(plan: &Plan) -> Schedule {
         times.push((start, start + step.expect_ms));
     }
     let total_ms = times.iter().map(|(_, end)| *end).max().unwrap_or(0);
-    let waves = plan.body.waves.iter().enumerate().map(|(number, title)| {
-        let within = steps.iter().zip(&times).filter(|(step, _)| usize::from(step.wave) == number);
-        let (from, to) =
-            within.fold((u64::MAX, 0), |(from, to), (_, (start, end))| (from.min(*start), to.max(*end)));
+    let mut spans = vec![(u64::MAX, 0); plan.body.waves.len()];
+    for (step, (start, end)) in steps.iter().zip(&times) {
+        if let Some((from, to)) = spans.get_mut(usize::from(step.wave)) {
+            (*from, *to) = ((*from).min(*start), (*to).max(*end));
+        }
+    }
+    let waves = plan.body.waves.iter().zip(spans).map(|(title, (from, to))| {
         let from_ms = from.min(to);
         WaveTime { title: title.clone(), from_ms, for_ms: to - from_ms }
     });

@@ -26,6 +26,10 @@ const PREPARATIONS_WIDTH: u32 = 8;
 /// Nodes that install packages at once.
 const INSTALLS_WIDTH: u32 = 4;
 
+/// Steps that other steps may all wait for without a step between: when many wait for many, every pair of them
+/// would stand in the plan.
+const AWAITED_MAX: usize = 100;
+
 /// The name of the budget for preparations.
 const PREPARATIONS: &str = "preparations";
 
@@ -97,6 +101,16 @@ impl<'a> Maker<'a> {
         after: &[StepId],
     ) -> StepId {
         self.add(name, title, Target::Node(host.clone()), does, undo, after)
+    }
+
+    /// What several steps wait for: these, or when they are many, one step that comes after them all.
+    pub(super) fn gather(&mut self, name: &str, after: Vec<StepId>) -> Vec<StepId> {
+        if after.len() <= AWAITED_MAX {
+            return after;
+        }
+        let title = format!("wait until {} steps are done", after.len());
+        let does = Does::Check { checks: Vec::new() };
+        vec![self.add(name, title, Target::Cloud, does, Undo::Nothing, &after)]
     }
 
     /// Gives the step that was added last its guards.

@@ -10,6 +10,8 @@ use ostler_model::plan::Strategy;
 use ostler_model::step::{Does, Undo};
 use std::collections::BTreeMap;
 
+mod orders;
+
 fn cloud(nodes: usize) -> Cloud {
     Cloud {
         name: "c".into(),

@@ -123,7 +123,7 @@ pub(super) fn drain(
 pub(super) fn stop(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepId]) -> StepId {
     let units = hop.seen.installed.units.clone();
     let undo = Undo::Steps(vec![
-        Does::StartUnits { units: units.clone() },
+        Does::StartUnits { units: units.clone(), packages: hop.seen.installed.packages.clone() },
         warm_up_verb(hop, host),
         verify_verb(hop, host),
     ]);
@@ -179,6 +179,10 @@ pub(super) fn switch(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, afte
 /// Runs the service's own checking commands with the new code.
 pub(super) fn advise(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepId]) -> Vec<StepId> {
     let advisers = &hop.seen.service.advisers;
+    if advisers.is_empty() {
+        // What comes afterwards still waits for what came before.
+        return after.to_vec();
+    }
     advisers
         .iter()
         .map(|adviser| {
@@ -197,7 +201,9 @@ pub(super) fn advise(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, afte
 pub(super) fn start(hop: &Hop<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepId]) -> StepId {
     let units = hop.seen.installed.units.clone();
     let undo = Undo::Steps(vec![Does::StopUnits { units: units.clone() }]);
-    maker.on(host, "start", format!("start {}", units.join(", ")), Does::StartUnits { units }, undo, after)
+    let title = format!("start {}", units.join(", "));
+    let packages = hop.seen.installed.packages.clone();
+    maker.on(host, "start", title, Does::StartUnits { units, packages }, undo, after)
 }
 
 /// Warms a started server up, verifies it, and brings it back into service.

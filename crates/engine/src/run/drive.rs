@@ -4,7 +4,7 @@
 //! lease may have ended, or after another writer took a place in the journal.
 
 use super::fold::{Impossible, Run, RunState, later};
-use super::next::{Move, next};
+use super::next::{Move, may_begin, next};
 use super::{control, routed};
 use crate::seam::{Lease, Seams, StoreError};
 use futures_util::future::BoxFuture;
@@ -14,7 +14,6 @@ use ostler_model::event::{Actor, Entry, Event, Outcome, Verdict, Why};
 use ostler_model::ids::{RunId, StepId};
 use ostler_model::limits::{LEASE_RENEW_S, LEASE_S, POSTPONED_PAUSE_MS};
 use ostler_model::step::{Gate, Job};
-use std::collections::BTreeSet;
 
 /// How often the journal's tail is read for words of a person while steps are under way.
 const LISTEN_MS: u64 = 1_000;
@@ -84,6 +83,7 @@ enum Happened {
     Guarded { at: usize, result: Result<(), Why> },
     Settled { step: StepId, attempt: u16, outcome: Outcome },
     Watched { step: StepId, result: Result<u32, Why> },
+    Due(Timestamp),
     Listen,
     Renew,
 }
@@ -93,9 +93,10 @@ struct Driver<'a> {
     seams: &'a Seams,
     lease: Lease,
     observer: Observer<'a>,
+    /// Besides the timers one future for each step in hand: being guarded, watched, carried out or settled.
     under_way: FuturesUnordered<BoxFuture<'a, Happened>>,
-    /// Steps with a future of this driver: being guarded, watched, carried out or settled.
-    busy: BTreeSet<usize>,
+    /// When the driver will wake for what is next due. One alarm is enough: whoever hears it asks for everything.
+    alarm: Option<Timestamp>,
 }
 
 /// Drives a run as far as it goes. The lease must be held, and is renewed while this runs.
@@ -106,14 +107,12 @@ pub async fn drive(
     observer: Observer<'_>,
 ) -> Result<Ended, DriveError> {
     let state = control::load(seams.store.as_ref(), run).await?;
-    let mut driver = Driver {
-        run: state,
-        seams,
-        lease,
-        observer,
-        under_way: FuturesUnordered::new(),
-        busy: BTreeSet::new(),
-    };
+    if state.term > lease.term {
+        // A driver that slept between taking the lease and reading is behind the times already.
+        return Err(DriveError::Superseded { run: run.clone() });
+    }
+    let mut driver =
+        Driver { run: state, seams, lease, observer, under_way: FuturesUnordered::new(), alarm: None };
     driver.under_way.push(driver.timer(LISTEN_MS, Happened::Listen));
     driver.under_way.push(driver.timer(LEASE_RENEW_S.unsigned_abs() * 1000, Happened::Renew));
     loop {
@@ -152,7 +151,7 @@ impl<'a> Driver<'a> {
                         return Ok(Some(Ended::Closed(verdict)));
                     }
                     Move::Pause(why) => {
-                        if self.busy.is_empty() {
+                        if self.run.in_hand() == 0 {
                             let who = Actor::Rule("a step needs a person".into());
                             self.append(Event::Paused { who, why }).await?;
                             again = true;
@@ -172,7 +171,7 @@ impl<'a> Driver<'a> {
                 continue;
             }
             let run = &self.run;
-            if !self.busy.is_empty() || waiting {
+            if self.run.in_hand() > 0 || waiting {
                 return Ok(None);
             }
             return Ok(match (&run.state, question) {
@@ -192,11 +191,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn wake(&self, now: Timestamp, until: Timestamp) {
+    fn wake(&mut self, now: Timestamp, until: Timestamp) {
         let ms = until.duration_since(now).as_millis().clamp(1, i128::from(LISTEN_MS));
+        let is_set = self.alarm.is_some_and(|alarm| alarm <= until);
         // A step that becomes due within the listening interval must not wait for its end.
-        if ms < i128::from(LISTEN_MS) {
-            self.under_way.push(self.timer(ms as u64, Happened::Guarded { at: usize::MAX, result: Ok(()) }));
+        if ms < i128::from(LISTEN_MS) && !is_set {
+            self.alarm = Some(until);
+            self.under_way.push(self.timer(ms as u64, Happened::Due(until)));
         }
     }
 
@@ -206,7 +207,7 @@ impl<'a> Driver<'a> {
         let Some(Gate::Quiet { through, calls, for_s }) = run.step(at).gate.clone() else {
             return Ok(());
         };
-        if self.busy.insert(at) {
+        if self.run.take_in_hand(at) {
             let (seams, step) = (self.seams, step.clone());
             self.under_way.push(Box::pin(async move {
                 let result = routed::quiet(seams, &through, &calls, for_s).await;
@@ -223,7 +224,7 @@ impl<'a> Driver<'a> {
         let run = &self.run;
         let at = run.place(step)?;
         let checks = run.step(at).guard.clone();
-        if self.busy.insert(at) {
+        if self.run.take_in_hand(at) {
             let seams = self.seams;
             self.under_way.push(Box::pin(async move {
                 let result = routed::guard(seams, &checks).await;
@@ -237,7 +238,7 @@ impl<'a> Driver<'a> {
         let run = &self.run;
         let at = run.place(step)?;
         let job = job(run, at);
-        if self.busy.insert(at) {
+        if self.run.take_in_hand(at) {
             let seams = self.seams;
             self.under_way.push(Box::pin(async move {
                 let outcome = routed::settle(seams, &job).await;
@@ -249,17 +250,22 @@ impl<'a> Driver<'a> {
 
     async fn take_in(&mut self, happened: Happened) -> Result<(), DriveError> {
         match happened {
-            Happened::Guarded { at: usize::MAX, .. } => Ok(()),
+            Happened::Due(until) => {
+                if self.alarm == Some(until) {
+                    self.alarm = None;
+                }
+                Ok(())
+            }
             Happened::Guarded { at, result } => {
                 let run = &self.run;
                 let step = run.step(at).id.clone();
                 // A person may have paused the run, or another step may have drawn on the budget, meanwhile.
-                if !next(run, self.seams.clock.now()).contains(&Move::Begin(step.clone())) {
-                    self.busy.remove(&at);
+                if !may_begin(run, at, self.seams.clock.now()) {
+                    self.run.put_back(at);
                     return Ok(());
                 }
                 if let Err(why) = result {
-                    self.busy.remove(&at);
+                    self.run.put_back(at);
                     let until = later(self.seams.clock.now(), POSTPONED_PAUSE_MS);
                     return self.append(Event::Postponed { step, until, why }).await;
                 }
@@ -272,7 +278,7 @@ impl<'a> Driver<'a> {
                 let run = &self.run;
                 if !run.doing.contains(&at) {
                     // A person's word came first and the intent no longer fitted.
-                    self.busy.remove(&at);
+                    self.run.put_back(at);
                     return Ok(());
                 }
                 let (seams, job) = (self.seams, job(run, at));
@@ -284,7 +290,7 @@ impl<'a> Driver<'a> {
             }
             Happened::Settled { step, attempt, outcome } => {
                 let at = self.run.place(&step)?;
-                self.busy.remove(&at);
+                self.run.put_back(at);
                 if !self.run.doing.contains(&at) {
                     // A person vouched for the step while it was being settled.
                     return Ok(());
@@ -293,7 +299,7 @@ impl<'a> Driver<'a> {
             }
             Happened::Watched { step, result } => {
                 let at = self.run.place(&step)?;
-                self.busy.remove(&at);
+                self.run.put_back(at);
                 match result {
                     Ok(rounds) => {
                         let who = Actor::Rule(format!("quiet: {rounds} rounds of calls succeeded"));
@@ -338,7 +344,8 @@ impl<'a> Driver<'a> {
             Err(error) => return Err(error.into()),
         };
         for entry in entries {
-            if entry.term != 0 && entry.term != self.lease.term {
+            // What an earlier driver wrote before it noticed is folded like any other entry: this one's are the later.
+            if entry.term > self.lease.term {
                 return Err(DriveError::Superseded { run: id });
             }
             self.accept(entry)?;

@@ -1,8 +1,11 @@
 //! The state of a run: its plan folded over its journal.
 //!
 //! Folding is total: an event that cannot follow is a named error and changes nothing. It never looks at
-//! anything but the plan and the entries, and its cost per event does not grow with the plan.
+//! anything but the plan and the entries, and its cost per event does not grow with the plan; only a resume looks at
+//! every step that is ready or under way.
 
+use super::agenda::Agenda;
+use super::shape::Shape;
 use ostler_model::Timestamp;
 use ostler_model::event::{Actor, Entry, Event, Facts, Outcome, Verdict, Why};
 use ostler_model::ids::{PlanId, RunId, StepId};
@@ -11,7 +14,7 @@ use ostler_model::limits::{
 };
 use ostler_model::plan::Plan;
 use ostler_model::step::{Gate, Step};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A run as its journal tells it.
@@ -23,6 +26,8 @@ pub struct Run {
     pub plan: Arc<Plan>,
     /// The place of the next entry.
     pub seq: u64,
+    /// The latest driver that wrote in it, by its fencing token; 0 if none has.
+    pub term: u64,
     /// When it was opened.
     pub opened: Timestamp,
     /// When the last entry was written.
@@ -41,17 +46,11 @@ pub struct Run {
     pub failed: BTreeSet<usize>,
     /// Steps that are not done.
     pub remaining: usize,
-    shape: Arc<Shape>,
-    in_use: Vec<u32>,
-}
-
-/// What follows from the plan alone.
-#[derive(Debug)]
-struct Shape {
-    index: HashMap<StepId, usize>,
-    followers: Vec<Vec<usize>>,
-    draws: Vec<Vec<usize>>,
-    widths: Vec<u32>,
+    pub(super) shape: Arc<Shape>,
+    /// How many steps under way draw on each budget.
+    pub(super) in_use: Vec<u32>,
+    /// The same steps, filed by what they wait for.
+    pub(super) agenda: Agenda,
 }
 
 /// Where a run stands.
@@ -209,9 +208,10 @@ impl Run {
         let shape = Shape::of(&plan)?;
         let steps: Vec<StepState> = plan.body.steps.iter().map(StepState::new).collect();
         let ready = steps.iter().enumerate().filter(|(_, step)| step.unmet == 0).map(|(at, _)| at).collect();
-        Ok(Run {
+        let mut run = Run {
             id: first.run.clone(),
             seq: 1,
+            term: first.term,
             opened: first.at,
             latest: first.at,
             who: who.clone(),
@@ -222,9 +222,12 @@ impl Run {
             doing: BTreeSet::new(),
             failed: BTreeSet::new(),
             in_use: vec![0; shape.widths.len()],
+            agenda: Agenda::new(&shape),
             shape: Arc::new(shape),
             plan,
-        })
+        };
+        (0..run.steps.len()).for_each(|at| run.file(at));
+        Ok(run)
     }
 
     /// A run from all its entries.
@@ -252,17 +255,16 @@ impl Run {
         self.shape.index.get(step).map(|at| &self.steps[*at])
     }
 
-    /// Whether the budgets let this step begin now, besides `also` that are about to begin.
-    pub fn affords(&self, at: usize, also: &[usize]) -> Result<(), Impossible> {
-        for budget in &self.shape.draws[at] {
-            let planned = also.iter().filter(|other| self.shape.draws[**other].contains(budget)).count();
-            let width = self.shape.widths[*budget];
-            if u64::from(self.in_use[*budget]) + planned as u64 >= u64::from(width) {
+    /// Whether the budgets let this step begin now.
+    pub fn affords(&self, at: usize) -> Result<(), Impossible> {
+        let exhausted = |budget: &&usize| self.in_use[**budget] >= self.shape.widths[**budget];
+        match self.shape.draws(at).iter().find(exhausted) {
+            None => Ok(()),
+            Some(budget) => {
                 let budget = self.plan.body.budgets[*budget].name.to_string();
-                return Err(Impossible::OverBudget { step: self.step(at).id.clone(), budget });
+                Err(Impossible::OverBudget { step: self.step(at).id.clone(), budget })
             }
         }
-        Ok(())
     }
 
     /// Whether a step has asked too often for an answer that nobody has.
@@ -273,7 +275,7 @@ impl Run {
 
     fn release(&mut self, at: usize) {
         self.doing.remove(&at);
-        for budget in &self.shape.draws[at] {
+        for budget in self.shape.draws(at) {
             self.in_use[*budget] = self.in_use[*budget].saturating_sub(1);
         }
     }
@@ -292,6 +294,7 @@ impl Run {
             if state.unmet == 0 && state.status == Status::Waiting {
                 state.status = Status::Ready;
                 self.ready.insert(*follower);
+                self.file(*follower);
             }
         }
     }
@@ -317,41 +320,6 @@ impl StepState {
     }
 }
 
-impl Shape {
-    fn of(plan: &Plan) -> Result<Shape, Impossible> {
-        let steps = &plan.body.steps;
-        let mut index = HashMap::with_capacity(steps.len());
-        for (at, step) in steps.iter().enumerate() {
-            if index.insert(step.id.clone(), at).is_some() {
-                return Err(Impossible::Malformed { what: format!("two steps are called {}", step.id) });
-            }
-        }
-        let mut followers = vec![Vec::new(); steps.len()];
-        let mut draws = Vec::with_capacity(steps.len());
-        for (at, step) in steps.iter().enumerate() {
-            for before in &step.after {
-                let place = index.get(before).ok_or_else(|| Impossible::Malformed {
-                    what: format!("step {} comes after {before}, which does not exist", step.id),
-                })?;
-                followers[*place].push(at);
-            }
-            let mut budgets = Vec::with_capacity(step.draws.len());
-            for name in &step.draws {
-                let place =
-                    plan.body.budgets.iter().position(|budget| budget.name == *name).ok_or_else(|| {
-                        Impossible::Malformed {
-                            what: format!("step {} draws on {name}, which does not exist", step.id),
-                        }
-                    })?;
-                budgets.push(place);
-            }
-            draws.push(budgets);
-        }
-        let widths = plan.body.budgets.iter().map(|budget| budget.width).collect();
-        Ok(Shape { index, followers, draws, widths })
-    }
-}
-
 impl RunState {
     /// A word for messages.
     pub fn word(&self) -> &'static str {
@@ -374,9 +342,14 @@ impl Run {
     /// Folds one entry. An entry that cannot follow changes nothing.
     pub fn take_in(&mut self, entry: &Entry) -> Result<(), Impossible> {
         self.admits(entry)?;
+        self.latest = entry.at;
         self.apply(entry)?;
         self.seq += 1;
-        self.latest = entry.at;
+        self.term = self.term.max(entry.term);
+        if let Some(step) = entry.event.step() {
+            self.file(self.place(step)?);
+        }
+        self.ripen();
         Ok(())
     }
 
@@ -414,7 +387,7 @@ impl Run {
                     return Err(wrong_step(step, "intended", state.status));
                 }
                 in_turn(step, state.attempt + 1, *attempt)?;
-                self.affords(place, &[])
+                self.affords(place)
             }
             Event::Proved { .. } if !is_live => Err(self.refuses("proved")),
             Event::Proved { step, attempt, .. } => {
@@ -477,8 +450,7 @@ impl Run {
             }
             Event::Intended { step, attempt } => {
                 let place = self.place(step)?;
-                let shape = Arc::clone(&self.shape);
-                for budget in &shape.draws[place] {
+                for budget in self.shape.draws(place) {
                     self.in_use[*budget] += 1;
                 }
                 self.ready.remove(&place);
@@ -562,11 +534,13 @@ impl Run {
             state.spent = state.attempt;
             self.ready.insert(place);
         }
-        for place in self.ready.iter().chain(&self.doing) {
-            let state = &mut self.steps[*place];
+        let live: Vec<usize> = self.ready.iter().chain(&self.doing).copied().collect();
+        for place in live {
+            let state = &mut self.steps[place];
             state.not_before = None;
             state.postponed = 0;
             state.unknowns = 0;
+            self.file(place);
         }
     }
 }

@@ -3,12 +3,14 @@
 //!
 //! Nothing about a run is remembered anywhere but in its journal.
 
+mod agenda;
 mod control;
 mod drive;
 mod fold;
 mod lease;
 mod next;
 mod routed;
+mod shape;
 #[cfg(test)]
 mod tests;
 

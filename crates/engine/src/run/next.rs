@@ -1,16 +1,17 @@
 //! What may happen now: a pure function of a run and the time.
 //!
-//! It says what *may* be done; it never says how, and it never does it. It looks only at steps that are ready or
-//! under way, so its cost does not grow with the plan.
+//! It says what *may* be done; it never says how, and it never does it. It takes what is due from where the fold has
+//! filed it, so its cost follows what it offers, and not how much is ready, under way or in the plan.
 
+use super::agenda::Stand;
 use super::fold::{Run, RunState};
 use ostler_model::Timestamp;
 use ostler_model::event::{Verdict, Why};
 use ostler_model::ids::StepId;
-use ostler_model::step::Gate;
 
-/// Moves offered at once. A driver that has made them asks again.
-const MOVES_MAX: usize = 512;
+/// Steps that are offered and in hand at once: more conversations than that gain nothing, and each holds memory and
+/// connections. A driver that has made its moves asks again.
+const AT_ONCE_MAX: usize = 512;
 
 /// One thing that may happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,19 +45,10 @@ pub fn next(run: &Run, now: Timestamp) -> Vec<Move> {
     if running && run.remaining == 0 {
         return vec![Move::Close(Verdict::Finished)];
     }
-    let mut moves = Vec::new();
-    let mut wake: Option<Timestamp> = None;
-    let mut sooner = |until: Timestamp| wake = Some(wake.map_or(until, |other| other.min(until)));
-
-    for place in &run.doing {
-        if run.needs_a_person(*place) {
-            continue;
-        }
-        match run.steps[*place].not_before {
-            Some(until) if until > now => sooner(until),
-            _ => moves.push(Move::Settle(run.step(*place).id.clone())),
-        }
-    }
+    let settle = run.to_settle(now);
+    let wake = settle.wake;
+    let mut moves: Vec<Move> =
+        settle.moves.into_iter().map(|at| Move::Settle(run.step(at).id.clone())).collect();
     if !running {
         moves.extend(wake.map(Move::Wait));
         return moves;
@@ -69,44 +61,32 @@ pub fn next(run: &Run, now: Timestamp) -> Vec<Move> {
         moves.extend(wake.map(Move::Wait));
         return moves;
     }
-    let mut beginning: Vec<usize> = Vec::new();
-    for place in &run.ready {
-        if moves.len() >= MOVES_MAX {
-            break;
-        }
-        let (step, state) = (run.step(*place), &run.steps[*place]);
-        if let Some(until) = state.not_before
-            && until > now
-        {
-            sooner(until);
-            continue;
-        }
-        match &step.gate {
-            Some(Gate::Operator { .. }) if !state.passed => {
-                moves.push(Move::Ask(step.id.clone()));
-                continue;
-            }
-            Some(Gate::Quiet { .. }) if !state.passed => {
-                moves.push(Move::Watch(step.id.clone()));
-                continue;
-            }
-            Some(Gate::Window { from, .. }) if now < *from => {
-                sooner(*from);
-                continue;
-            }
-            Some(Gate::Window { to, .. }) if now > *to => {
-                let what = format!("the window of step {} ended at {to}", step.id);
-                return vec![Move::Pause(Why::new(what).hint("plan again with a new window"))];
-            }
-            _ => {}
-        }
-        if run.affords(*place, &beginning).is_ok() {
-            beginning.push(*place);
-            moves.push(Move::Begin(step.id.clone()));
-        }
+    if let Some((at, to)) = run.first_too_late(now) {
+        let what = format!("the window of step {} ended at {to}", run.step(at).id);
+        return vec![Move::Pause(Why::new(what).hint("plan again with a new window"))];
     }
-    moves.extend(wake.map(Move::Wait));
+    let room = AT_ONCE_MAX.saturating_sub(moves.len() + run.in_hand());
+    let begin = run.to_begin(now, room);
+    for (at, stand) in begin.moves {
+        let step = run.step(at).id.clone();
+        moves.push(match stand {
+            Stand::Ask => Move::Ask(step),
+            Stand::Watch => Move::Watch(step),
+            _ => Move::Begin(step),
+        });
+    }
+    moves.extend(wake.into_iter().chain(begin.wake).min().map(Move::Wait));
     moves
+}
+
+/// Whether one step may begin now, whatever else may.
+pub fn may_begin(run: &Run, at: usize, now: Timestamp) -> bool {
+    run.state == RunState::Running
+        && run.failed.is_empty()
+        && run.first_stuck().is_none()
+        && run.first_too_late(now).is_none()
+        && run.stand(at, now) == Stand::Begin
+        && run.affords(at).is_ok()
 }
 
 /// Why no further step may begin, if so.
@@ -118,7 +98,7 @@ fn must_pause(run: &Run) -> Option<Why> {
         why.hint = state.why.as_ref().and_then(|why| why.hint.clone());
         return Some(why);
     }
-    let place = *run.doing.iter().chain(&run.ready).find(|place| run.needs_a_person(**place))?;
+    let place = run.first_stuck()?;
     let (step, state) = (run.step(place), &run.steps[place]);
     let cause = state.why.as_ref().map_or("it gave no reason", |why| why.what.as_str());
     let mut why = if run.doing.contains(&place) {

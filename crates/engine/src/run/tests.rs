@@ -1,5 +1,6 @@
 //! Folding: every event against every state, and what must hold afterwards.
 
+use super::fold::later;
 use super::*;
 use ostler_model::Timestamp;
 use ostler_model::event::{Actor, Entry, Event, Outcome, Verdict, Why};
@@ -8,6 +9,8 @@ use ostler_model::plan::{Budget, PLAN_FORMAT, Plan, PlanBody, Purpose, RollbackW
 use ostler_model::step::{Does, Gate, Step, Target, Undo};
 use proptest::prelude::*;
 use std::sync::Arc;
+
+mod offers;
 
 /// Steps of the made-up plan: a chain of three, and three that share a budget of two.
 fn plan() -> Arc<Plan> {

@@ -75,9 +75,11 @@ begin() {
         rm -f "$place/begun"
         refused "$place cannot be written" 'see to the free space of /var'
     }
+    # What serves on this node goes before what changes it. What the step starts by systemd is not slowed by this.
     if ! said=$(systemd-run --quiet --no-ask-password --unit="$unit" --description="ostler: $unit" \
         --property=Type=exec --property=RemainAfterExit=yes --property=RuntimeMaxSec="$limit" \
-        --property=TimeoutStopSec=20 --property=WorkingDirectory=/ --property=StandardInput=null \
+        --property=TimeoutStopSec=20 --property=Nice=10 --property=IOSchedulingPriority=7 \
+        --property=WorkingDirectory=/ --property=StandardInput=null \
         --property=StandardOutput="append:$log" --property=StandardError="append:$log" \
         /bin/sh "$place/script" "$@" 2>&1 9>&-); then
         case $(systemctl show "$unit" -p LoadState 2> /dev/null) in

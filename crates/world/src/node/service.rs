@@ -25,8 +25,9 @@ pub(crate) fn stop(host: &HostName, units: &[String]) -> Result<Work, Why> {
     Ok(Work::on(host, STOP.to_owned()).list("units", units))
 }
 
-/// Starts units.
-pub(crate) fn start(host: &HostName, units: &[String]) -> Result<Work, Why> {
+/// Starts units; one that runs the code of before its packages were unpacked is restarted.
+pub(crate) fn start(host: &HostName, units: &[String], packages: &[String]) -> Result<Work, Why> {
     words::each(units, words::unit)?;
-    Ok(Work::on(host, START.to_owned()).list("units", units))
+    words::each(packages, words::package)?;
+    Ok(Work::on(host, START.to_owned()).list("units", units).list("packages", packages))
 }

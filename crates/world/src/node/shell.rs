@@ -298,7 +298,9 @@ impl Connections {
             }
         }
         let _ = asker.close().await;
-        ended_well(ending, &complaint).map_err(|reason| failed(from, reason))?;
+        let sent = ended_well(ending, &complaint).map_err(|reason| failed(from, reason));
+        // The other end is waited for also when nothing came: a writer that opens the file late would empty the next
+        // copy's.
         writer.eof().await.map_err(|error| lost(to, error.to_string()))?;
         let (mut ending, mut complaint) = (None, Vec::new());
         while let Some(message) = acknowledger.wait().await {
@@ -307,6 +309,7 @@ impl Connections {
             }
         }
         let _ = writer.close().await;
+        sent?;
         ended_well(ending, &complaint).map_err(|reason| failed(to, reason))?;
         Ok(bytes)
     }

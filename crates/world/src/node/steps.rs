@@ -83,7 +83,7 @@ impl SshNodes {
                 Server { backend, server, through }.enable(job.limit_s)
             }
             Does::StopUnits { units } => service::stop(host, units),
-            Does::StartUnits { units } => service::start(host, units),
+            Does::StartUnits { units, packages } => service::start(host, units, packages),
             Does::Schema { argv, user, database, before, after, .. } => {
                 schema::change(host, self.database(database), argv, user, (before, after))
             }

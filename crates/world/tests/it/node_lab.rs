@@ -258,13 +258,22 @@ async fn a_server_leaves_and_returns() {
     let job = lab.job("enable1-dead", "ctl1", 5, enable("ctl1"));
     let Outcome::NotDone { why } = lab.settle(&job).await else { panic!() };
     eprintln!("{why:?} {} ms", begun.elapsed().as_millis());
-    lab.done("start1", "ctl1", Does::StartUnits { units: texts(&["keystone.service"]) }).await;
+    lab.done(
+        "start1",
+        "ctl1",
+        Does::StartUnits { units: texts(&["keystone.service"]), packages: Vec::new() },
+    )
+    .await;
     lab.done("enable1", "ctl1", enable("ctl1")).await;
     lab.done("enable2", "ctl2", enable("ctl2")).await;
     assert!(
-        lab.not_done("start-none", "ctl1", Does::StartUnits { units: texts(&["unheard-of.service"]) })
-            .await
-            .contains("unheard-of")
+        lab.not_done(
+            "start-none",
+            "ctl1",
+            Does::StartUnits { units: texts(&["unheard-of.service"]), packages: Vec::new() }
+        )
+        .await
+        .contains("unheard-of")
     );
 }
 
@@ -320,7 +329,11 @@ async fn an_attempt_that_was_never_started_can_never_start_after_it_was_asked_ab
     let Outcome::NotDone { why } = lab.nodes.settle(&job).await else { panic!() };
     assert!(why.what.contains("never started"), "{why:?}");
     assert!(lab.nodes.begin(&job).await.unwrap_err().what.contains("given up"));
-    let next = Job { attempt: 2, does: Does::StartUnits { units: texts(&["keystone.service"]) }, ..job };
+    let next = Job {
+        attempt: 2,
+        does: Does::StartUnits { units: texts(&["keystone.service"]), packages: Vec::new() },
+        ..job
+    };
     assert!(matches!(lab.settle(&next).await, Outcome::Done { .. }));
 }
 
@@ -334,7 +347,7 @@ async fn trivial_steps_cost_little() {
             &format!("trivial{round}"),
             "ctl1",
             30,
-            Does::StartUnits { units: texts(&["memcached.service"]) },
+            Does::StartUnits { units: texts(&["memcached.service"]), packages: Vec::new() },
         );
         let begun = Instant::now();
         lab.nodes.begin(&job).await.unwrap();

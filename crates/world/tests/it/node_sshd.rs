@@ -35,7 +35,7 @@ fn job() -> Job {
         run: RunId::from("run"),
         step: StepId::from("step"),
         attempt: 1,
-        does: Does::StartUnits { units: vec!["a.service".into()] },
+        does: Does::StartUnits { units: vec!["a.service".into()], packages: Vec::new() },
         on: Target::Node(HostName::from("ctl1")),
         limit_s: 10,
     }

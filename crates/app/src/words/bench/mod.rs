@@ -4,6 +4,7 @@
 
 mod child;
 mod rollback;
+mod storm;
 mod upgrade;
 
 use crate::context::Context;
@@ -30,12 +31,15 @@ pub enum Bench {
     Upgrade(upgrade::Upgrade),
     /// Upgrade until a step, then roll back under load; measure when the service is back.
     Rollback(rollback::Rollback),
+    /// Run Ostler through random faults on pretended clouds; needs no lab.
+    Storm(storm::Storm),
 }
 
 pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failure> {
     match verb {
         Bench::Upgrade(typed) => upgrade::upgrade(context, typed).await,
         Bench::Rollback(typed) => rollback::rollback(context, typed).await,
+        Bench::Storm(typed) => storm::run(context, typed).await,
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) async fn check(context: &Context, typed: Check) -> Result<Exit, Failu
             "cloud": seen.cloud, "seen": seen.taken, "worst": worst, "findings": found, "gaps": seen.gaps,
         }))?;
     } else {
-        context.printer.text(&findings::page(&context.printer, &seen, &found, typed.all))?;
+        context.printer.text(&findings::page(&context.printer, &seen, &found, typed.all, site.now()))?;
     }
     Ok(match worst {
         Severity::Ok | Severity::Advice => Exit::Done,

@@ -7,8 +7,6 @@ use crate::failure::{Exit, Failure};
 use crate::view::inventory;
 use crate::wiring;
 use clap::Args;
-use ostler_engine::seam::Clock;
-use ostler_world::system::SystemClock;
 
 /// Show what was seen last, with its age.
 #[derive(Debug, Args)]
@@ -26,7 +24,7 @@ pub(super) async fn show(context: &Context, _: Show) -> Result<Exit, Failure> {
     if context.printer.is_json() {
         context.printer.json(&seen)?;
     } else {
-        context.printer.text(&inventory::page(&context.printer, &seen, &catalogue, SystemClock.now()))?;
+        context.printer.text(&inventory::page(&context.printer, &seen, &catalogue, context.clock().now()))?;
     }
     Ok(Exit::Done)
 }

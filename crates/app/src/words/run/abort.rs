@@ -3,7 +3,7 @@
 //! It says plainly in which state each node is left.
 
 use super::{named, say};
-use crate::context::{Context, person};
+use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::view::run as view;
 use clap::Args;
@@ -32,7 +32,7 @@ pub(super) async fn abort(context: &Context, typed: Abort) -> Result<Exit, Failu
     let store = context.store().await?;
     let id = named(store.as_ref(), &typed.run).await?;
     let run = load(store.as_ref(), &id).await?;
-    say(store.as_ref(), &id, Event::Abandoned { who: person(), why: typed.because }, typed.dry_run).await?;
+    say(context, &id, Event::Abandoned { who: context.person(), why: typed.because }, typed.dry_run).await?;
     let left = view::left_behind(&run);
     if context.printer.is_json() {
         context.printer.json(&json!({ "run": id, "dry_run": typed.dry_run, "left": left }))?;

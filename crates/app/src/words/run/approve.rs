@@ -2,14 +2,14 @@
 //!
 //! It is a word in the journal; whoever drives the run hears it. With `--resume` this ostler drives on itself.
 
-use super::{named, say, with_site};
-use crate::context::{Context, person};
+use super::{named, say, step_of, with_site};
+use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::going::{self, OnFailure};
 use crate::running;
 use clap::Args;
 use ostler_engine::run::{Run, RunState, Status, load};
-use ostler_model::event::Event;
+use ostler_model::event::{Actor, Event};
 use ostler_model::ids::StepId;
 use ostler_model::step::Gate;
 
@@ -36,12 +36,12 @@ pub(super) async fn approve(context: &Context, typed: Approve) -> Result<Exit, F
     let store = context.store().await?;
     let id = named(store.as_ref(), &typed.run).await?;
     let run = load(store.as_ref(), &id).await?;
-    let (event, what) = word(&run, typed.step.as_deref())?;
-    say(store.as_ref(), &id, event, typed.dry_run).await?;
+    let (event, what) = word(&run, context.person(), typed.step.as_deref())?;
+    say(context, &id, event, typed.dry_run).await?;
     let would = if typed.dry_run { "would be approved" } else { "approved" };
     context.printer.note(&format!("run {id}: {what}: {would}"));
     if !typed.resume || typed.dry_run {
-        if !typed.resume {
+        if !typed.resume && !typed.dry_run {
             context
                 .printer
                 .note(&format!("unless an ostler drives it already, go on with: `ostler run resume {id}`"));
@@ -54,14 +54,13 @@ pub(super) async fn approve(context: &Context, typed: Approve) -> Result<Exit, F
 }
 
 /// What there is to approve.
-fn word(run: &Run, step: Option<&str>) -> Result<(Event, String), Failure> {
-    let who = person();
+fn word(run: &Run, who: Actor, step: Option<&str>) -> Result<(Event, String), Failure> {
     if run.state == RunState::Opened {
         let hash = run.plan.id.clone();
         return Ok((Event::Approved { hash: hash.clone(), who }, format!("plan {}", hash.short())));
     }
     if let Some(step) = step {
-        return Ok((Event::Passed { step: StepId::new(step), who }, format!("the gate of {step}")));
+        return Ok((Event::Passed { step: step_of(run, step)?, who }, format!("the gate of {step}")));
     }
     let waiting: Vec<_> = run
         .plan

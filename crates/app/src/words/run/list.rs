@@ -7,8 +7,6 @@ use crate::failure::{Exit, Failure};
 use crate::running;
 use crate::view::run as view;
 use clap::Args;
-use ostler_engine::seam::Clock;
-use ostler_world::system::SystemClock;
 
 /// List runs, newest first.
 #[derive(Debug, Args)]
@@ -33,7 +31,13 @@ pub(super) async fn list(context: &Context, typed: List) -> Result<Exit, Failure
     } else if runs.is_empty() {
         context.printer.note("no run yet");
     } else {
-        context.printer.text(&view::list(&runs, SystemClock.now()))?;
+        let mut told = Vec::new();
+        for run in runs {
+            let cloud = &run.plan.body.cloud;
+            let is_driven = running::is_somebody_at_work(context, store.as_ref(), cloud).await?;
+            told.push((run, is_driven));
+        }
+        context.printer.text(&view::list(&told, context.clock().now()))?;
     }
     Ok(Exit::Done)
 }

@@ -12,13 +12,13 @@ mod show;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::settings::closest;
 use crate::wiring::Site;
 use clap::Subcommand;
 use ostler_engine::run::{Run as Course, fold, load};
-use ostler_engine::seam::{Clock, Store};
+use ostler_engine::seam::Store;
 use ostler_model::event::{Entry, Event};
-use ostler_model::ids::RunId;
-use ostler_world::system::SystemClock;
+use ostler_model::ids::{RunId, StepId};
 
 /// Runs among which a shortened name is looked up.
 const RUNS_SEARCHED: u32 = 1_000;
@@ -55,7 +55,7 @@ pub(super) async fn speak(context: &Context, verb: Run) -> Result<Exit, Failure>
 }
 
 /// The run that was named.
-async fn named(store: &dyn Store, typed: &str) -> Result<RunId, Failure> {
+pub(super) async fn named(store: &dyn Store, typed: &str) -> Result<RunId, Failure> {
     let mut runs = store.runs(RUNS_SEARCHED).await?;
     if typed == "last" {
         return runs.into_iter().next().ok_or_else(|| {
@@ -70,6 +70,7 @@ async fn named(store: &dyn Store, typed: &str) -> Result<RunId, Failure> {
     match runs.as_slice() {
         [one] => Ok(one.clone()),
         [] => Err(Failure::usage(format!("there is no run `{typed}`"))
+            .maybe_hint(closest(typed, ["last"]).map(|meant| format!("did you mean `{meant}`?")))
             .hint("see which there are: `ostler run list`")),
         several => {
             let names: Vec<&str> = several.iter().take(5).map(RunId::as_str).collect();
@@ -78,6 +79,17 @@ async fn named(store: &dyn Store, typed: &str) -> Result<RunId, Failure> {
                 .hint("type more of it"))
         }
     }
+}
+
+/// The step that was named.
+fn step_of(run: &Course, typed: &str) -> Result<StepId, Failure> {
+    let known = || run.plan.body.steps.iter().map(|step| step.id.as_str());
+    if known().any(|step| step == typed) {
+        return Ok(StepId::new(typed));
+    }
+    Err(Failure::usage(format!("run {} has no step `{typed}`", run.id))
+        .maybe_hint(closest(typed, known()).map(|meant| format!("did you mean `{meant}`?")))
+        .hint(format!("see its steps: `ostler run show {}`", run.id)))
 }
 
 /// The run that was named, and everything that is needed to work on its cloud. The cloud is the run's own unless
@@ -90,11 +102,13 @@ async fn with_site(context: &Context, typed: &str) -> Result<(Course, Site), Fai
 }
 
 /// Says one word to a run; with `dry_run` only whether it would fit.
-async fn say(store: &dyn Store, run: &RunId, event: Event, dry_run: bool) -> Result<Course, Failure> {
+async fn say(context: &Context, run: &RunId, event: Event, dry_run: bool) -> Result<Course, Failure> {
+    let store = context.store().await?;
+    let store = store.as_ref();
     if !dry_run {
-        return Ok(ostler_engine::run::command(store, &SystemClock, run, event).await?);
+        return Ok(ostler_engine::run::command(store, context.clock(), run, event).await?);
     }
     let now = load(store, run).await?;
-    let entry = Entry { run: run.clone(), seq: now.seq, at: SystemClock.now(), term: 0, event };
+    let entry = Entry { run: run.clone(), seq: now.seq, at: context.clock().now(), term: 0, event };
     fold(now, &entry).map_err(|impossible| ostler_engine::run::ControlError::from(impossible).into())
 }

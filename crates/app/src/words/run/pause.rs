@@ -3,7 +3,7 @@
 //! It is a word in the journal; what is under way is brought to its end by whoever drives the run.
 
 use super::{named, say};
-use crate::context::{Context, person};
+use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use clap::Args;
 use ostler_engine::run::{RunState, load};
@@ -31,8 +31,8 @@ pub(super) async fn pause(context: &Context, typed: Pause) -> Result<Exit, Failu
         return Err(Failure::usage(format!("run {id} is paused already, by {who}: {}", why.what))
             .hint(format!("go on with: `ostler run resume {id}`")));
     }
-    let event = Event::Paused { who: person(), why: Why::new(typed.because) };
-    say(store.as_ref(), &id, event, typed.dry_run).await?;
+    let event = Event::Paused { who: context.person(), why: Why::new(typed.because) };
+    say(context, &id, event, typed.dry_run).await?;
     let would = if typed.dry_run {
         "would be paused"
     } else {

@@ -2,17 +2,18 @@
 //!
 //! Nothing is repeated before the world has said what came of it. A step is skipped only on a person's word.
 
-use super::{say, with_site};
+use super::{say, step_of, with_site};
 use crate::approval;
-use crate::context::{Context, person};
+use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::going::{self, OnFailure};
 use crate::running;
 use crate::view::{count, run as view};
+use crate::wiring::Site;
 use clap::Args;
 use ostler_engine::run::RunState;
 use ostler_model::event::{Event, Verdict};
-use ostler_model::ids::{RunId, StepId};
+use ostler_model::ids::RunId;
 use ostler_model::plan::Purpose;
 
 /// Go on with a run that was interrupted or paused.
@@ -46,7 +47,7 @@ pub struct Resume {
 
 pub(super) async fn resume(context: &Context, typed: Resume) -> Result<Exit, Failure> {
     let (run, site) = with_site(context, &typed.run).await?;
-    let (store, id) = (site.seams.store.as_ref(), run.id.clone());
+    let id = run.id.clone();
     match &run.state {
         RunState::Closed(Verdict::Finished) => {
             return Err(Failure::usage(format!("run {id} is finished; there is nothing to go on with")));
@@ -58,16 +59,19 @@ pub(super) async fn resume(context: &Context, typed: Resume) -> Result<Exit, Fai
             let otherwise = format!("ostler run approve {id} --resume");
             approval::of_plan(context, &run.plan, typed.yes, &otherwise).await?;
             let hash = run.plan.id.clone();
-            say(store, &id, Event::Approved { hash, who: person() }, typed.dry_run).await?;
+            say(context, &id, Event::Approved { hash, who: context.person() }, typed.dry_run).await?;
         }
         RunState::Running | RunState::Paused { .. } => {}
     }
     if let (Some(step), Some(why)) = (&typed.skip, &typed.because) {
-        let event = Event::Skipped { step: StepId::new(step), who: person(), why: why.clone() };
-        say(store, &id, event, typed.dry_run).await?;
+        let (step, who) = (step_of(&run, step)?, context.person());
+        let event = Event::Skipped { step: step.clone(), who: who.clone(), why: why.clone() };
+        say(context, &id, event, typed.dry_run).await?;
+        let counts = if typed.dry_run { "would count" } else { "counts" };
+        context.printer.note(&format!("run {id}: step {step} {counts} as done, by the word of {who}: {why}"));
     }
     if typed.dry_run {
-        return foresee(context, &run);
+        return foresee(context, &site, &run).await;
     }
     let parent: Option<&RunId> = match &run.plan.body.purpose {
         Purpose::Rollback { of, .. } => Some(of),
@@ -78,11 +82,14 @@ pub(super) async fn resume(context: &Context, typed: Resume) -> Result<Exit, Fai
     going::to_the_end(context, &site, &id, typed.yes, typed.on_failure).await
 }
 
-fn foresee(context: &Context, run: &ostler_engine::run::Run) -> Result<Exit, Failure> {
+async fn foresee(context: &Context, site: &Site, run: &ostler_engine::run::Run) -> Result<Exit, Failure> {
+    let (store, cloud) = (site.seams.store.as_ref(), &run.plan.body.cloud);
+    let is_driven = running::is_somebody_at_work(context, store, cloud).await?;
     let names = |places: &std::collections::BTreeSet<usize>| {
         places.iter().map(|at| run.step(*at).id.to_string()).collect::<Vec<_>>().join(", ")
     };
-    let mut text = format!("run {}: {}, {} left\n", run.id, view::state(run), count(run.remaining, "step"));
+    let mut text =
+        format!("run {}: {}, {} left\n", run.id, view::state(run, is_driven), count(run.remaining, "step"));
     for (what, places) in [
         ("in doubt, to be asked of the nodes", &run.doing),
         ("failed, to be tried again", &run.failed),

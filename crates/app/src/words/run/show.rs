@@ -5,11 +5,10 @@
 use super::named;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::running;
 use crate::view::run as view;
 use clap::Args;
 use ostler_engine::run::load;
-use ostler_engine::seam::Clock;
-use ostler_world::system::SystemClock;
 
 /// Show the course of one run, step by step.
 #[derive(Debug, Args)]
@@ -37,7 +36,11 @@ pub(super) async fn show(context: &Context, typed: Show) -> Result<Exit, Failure
         }
         context.printer.json(&page)?;
     } else {
-        context.printer.text(&view::page(&context.printer, &run, SystemClock.now()))?;
+        let entries = store.entries(&id, 0).await?;
+        let cloud = &run.plan.body.cloud;
+        let is_driven = running::is_somebody_at_work(context, store.as_ref(), cloud).await?;
+        let now = context.clock().now();
+        context.printer.text(&view::page(&context.printer, &run, &entries, is_driven, now))?;
     }
     Ok(Exit::Done)
 }

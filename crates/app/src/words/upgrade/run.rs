@@ -43,7 +43,7 @@ pub struct Run {
 pub(super) async fn run(context: &Context, typed: Run) -> Result<Exit, Failure> {
     let site = Site::open(context).await?;
     if !typed.dry_run {
-        running::nobody_at_work(&site).await?;
+        running::nobody_at_work(context, &site).await?;
         running::no_other(&site, &[], None).await?;
     }
     let offer = match &typed.plan {
@@ -88,7 +88,7 @@ fn changed(
         format!("the cloud has changed since plan {} was made; nothing was changed", plan.id.short()),
     )
     .evidences(differences(plan, &offer.plan));
-    if typed.dry_run || (context.printer.can_ask() && !typed.yes) {
+    if typed.dry_run || (context.can_ask() && !typed.yes) {
         // The new plan is shown, and a person is asked for its own approval.
         failure.hints.clear();
         context.printer.note(&failure.to_string().replacen("error: ", "", 1));

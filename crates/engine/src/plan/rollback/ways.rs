@@ -5,50 +5,92 @@
 
 use super::Past;
 use crate::plan::steps::Maker;
+use crate::run::Status;
 use ostler_model::check::Check;
 use ostler_model::ids::{HostName, StepId};
 use ostler_model::step::{Does, Target, Undo};
-use std::collections::BTreeMap;
 
-/// Undoes each attempted step, in reverse. Node after node when servers are in service, side by side when the
-/// run had stopped them all.
+/// Undoes each attempted step, in reverse. Node after node when servers are in service, so that each is whole again
+/// before the next one is touched; side by side when the run had stopped them all.
 pub(super) fn undo(past: &Past<'_>, maker: &mut Maker<'_>) -> Vec<StepId> {
     let first = vec![reachable(past, maker)];
-    let in_service =
-        past.did(|does, _| matches!(does, Does::Enable { .. } | Does::Drain { last: false, .. }));
-    let mut chains: BTreeMap<Option<HostName>, Vec<StepId>> = BTreeMap::new();
-    let mut wave_of = None;
+    let in_service = past.did(|does, _| matches!(does, Does::Drain { last: false, .. }))
+        || past.seen.hosts.iter().any(|host| returned(past, host));
+    // The node that was touched last comes first.
+    let mut hosts: Vec<Option<HostName>> = Vec::new();
+    for at in past.touched.iter().rev() {
+        let host = past.run.step(*at).on.node().cloned();
+        if matches!(past.run.step(*at).undo, Undo::Steps(_)) && !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    // A node that is out of service anyway comes before one whose leaving needs another that serves.
+    hosts.sort_by_key(|host| host.as_ref().is_some_and(|host| returned(past, host)));
+    if !in_service {
+        maker.wave("Take every node back");
+    }
+    let mut last = Vec::new();
+    let mut before = first.clone();
+    for host in hosts {
+        if in_service {
+            maker.wave(
+                host.as_ref().map_or("Take the cloud back".to_owned(), |host| format!("Take {host} back")),
+            );
+        }
+        let chain = undo_node(past, maker, host.as_ref(), if in_service { &before } else { &first });
+        if in_service {
+            before.clone_from(&chain);
+            last = chain;
+        } else {
+            last.extend(chain);
+        }
+    }
+    if last.is_empty() { first } else { last }
+}
+
+/// Whether the run had brought a node's server back into service.
+fn returned(past: &Past<'_>, host: &HostName) -> bool {
+    past.run.plan.body.steps.iter().zip(&past.run.steps).any(|(step, state)| {
+        let is_back = matches!(state.status, Status::Done | Status::Skipped);
+        matches!(step.does, Does::Enable { .. }) && step.on.node() == Some(host) && is_back
+    })
+}
+
+/// Undoes what the run did to one node, or to the cloud as a whole.
+fn undo_node(
+    past: &Past<'_>,
+    maker: &mut Maker<'_>,
+    host: Option<&HostName>,
+    after: &[StepId],
+) -> Vec<StepId> {
+    let mut chain = after.to_vec();
     for at in past.touched.iter().rev() {
         let step = past.run.step(*at);
         let Undo::Steps(undo) = &step.undo else { continue };
-        let host = step.on.node().cloned();
-        if wave_of.as_ref() != Some(&host) && (in_service || wave_of.is_none()) {
-            maker.wave(match (&host, in_service) {
-                (Some(host), true) => format!("Take {host} back"),
-                _ => "Take every node back".to_owned(),
-            });
-            wave_of = Some(host.clone());
+        if step.on.node() != host {
+            continue;
         }
-        let key = if in_service { None } else { host.clone() };
         for (number, does) in undo.iter().enumerate() {
-            let chain = chains.entry(key.clone()).or_insert_with(|| first.clone());
-            let name = match (&host, undo.len()) {
-                (Some(host), _) => {
+            let name = match host {
+                Some(host) => {
                     let plain = step.id.as_str().trim_start_matches(host.as_str()).trim_start_matches('-');
                     format!("undo-{plain}-{number}")
                 }
-                (None, _) => format!("undo-{}-{number}", step.id),
+                None => format!("undo-{}-{number}", step.id),
             };
-            let does = past.of_run(does);
+            let mut does = past.of_run(does);
+            // Where there is only one server, its outage is what taking it back costs; one that had not come back
+            // into service is not missed.
+            if let Does::Drain { last, .. } = &mut does {
+                *last = past.seen.hosts.len() < 2 || !host.is_some_and(|host| returned(past, host));
+            }
             let title = words(&does);
-            let guard = guards(past, &does, host.as_ref());
-            let id = maker.add(&name, title, step.on.clone(), does, Undo::Nothing, chain);
+            let guard = guards(past, &does, host);
+            chain = vec![maker.add(&name, title, step.on.clone(), does, Undo::Nothing, &chain)];
             maker.guarded(guard);
-            chains.insert(key.clone(), vec![id]);
         }
     }
-    let last: Vec<StepId> = chains.into_values().flatten().collect();
-    if last.is_empty() { first } else { last }
+    chain
 }
 
 /// One database from the node that was set aside; everything else keeps its writes.
@@ -159,6 +201,13 @@ pub(super) fn restore_schema(past: &Past<'_>, maker: &mut Maker<'_>) -> Vec<Step
         let drained = drain(past, maker, host, &first);
         stopped.push(stop(past, maker, host, &[drained]));
     }
+    let mut stopped = maker.gather("all-stopped", stopped);
+    if let Some(absent) = &past.absent {
+        // First of all: the dump may lie on this very node, and is loaded through its database.
+        maker.wave(format!("Bring the database of {absent} back into the cluster"));
+        let rejoin = Does::RejoinDatabase { members: past.seen.members.clone() };
+        stopped = vec![maker.on(absent, "rejoin", "let it catch up", rejoin, Undo::Nothing, &stopped)];
+    }
     maker.wave("Restore the backup and the old release");
     let mut restored = stopped.clone();
     if let Some((host, directory)) = &past.dump {
@@ -175,18 +224,14 @@ pub(super) fn restore_schema(past: &Past<'_>, maker: &mut Maker<'_>) -> Vec<Step
     for host in &past.seen.hosts {
         switched.extend(switch_back(past, maker, host, &stopped));
     }
+    let switched = maker.gather("all-switched", switched);
     maker.wave("Start the service everywhere");
     let mut done = Vec::new();
     for host in &past.seen.hosts {
         let units = past.seen.installed.units.clone();
         let title = format!("start {}", units.join(", "));
-        let started = maker.on(host, "start", title, Does::StartUnits { units }, Undo::Nothing, &switched);
+        let started = maker.on(host, "start", title, start_verb(past), Undo::Nothing, &switched);
         done.extend(serve(past, maker, host, &[started]));
-    }
-    if let Some(aside) = &past.absent {
-        maker.wave(format!("Bring the database of {aside} back into the cluster"));
-        let rejoin = Does::RejoinDatabase { members: past.seen.members.clone() };
-        done = vec![maker.on(aside, "rejoin", "let it catch up", rejoin, Undo::Nothing, &done)];
     }
     done
 }
@@ -215,7 +260,12 @@ fn aside_ready(past: &Past<'_>, maker: &mut Maker<'_>, aside: &HostName, after: 
         ready = switch_back(past, maker, aside, &[stopped]);
     }
     let title = format!("{} runs the old release", units.join(", "));
-    vec![maker.on(aside, "start", title, Does::StartUnits { units }, Undo::Nothing, &ready)]
+    vec![maker.on(aside, "start", title, start_verb(past), Undo::Nothing, &ready)]
+}
+
+fn start_verb(past: &Past<'_>) -> Does {
+    let installed = past.seen.installed;
+    Does::StartUnits { units: installed.units.clone(), packages: installed.packages.clone() }
 }
 
 fn take_back_others(
@@ -230,7 +280,7 @@ fn take_back_others(
         let switched = switch_back(past, maker, host, &done);
         let units = past.seen.installed.units.clone();
         let title = format!("start {}", units.join(", "));
-        let started = maker.on(host, "start", title, Does::StartUnits { units }, Undo::Nothing, &switched);
+        let started = maker.on(host, "start", title, start_verb(past), Undo::Nothing, &switched);
         done = serve(past, maker, host, &[started]);
     }
     done
@@ -260,7 +310,12 @@ fn drain(past: &Past<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepI
 fn stop(past: &Past<'_>, maker: &mut Maker<'_>, host: &HostName, after: &[StepId]) -> StepId {
     let units = past.seen.installed.units.clone();
     let title = format!("stop {}", units.join(", "));
-    maker.on(host, "stop", title, Does::StopUnits { units }, Undo::Nothing, after)
+    let does = Does::StopUnits { units };
+    // A load balancer that restarts in between forgets that the server was drained.
+    let guard = guards(past, &does, Some(host));
+    let id = maker.on(host, "stop", title, does, Undo::Nothing, after);
+    maker.guarded(guard);
+    id
 }
 
 /// Warms up, verifies and enables a server.
@@ -311,7 +366,7 @@ fn words(does: &Does) -> String {
             format!("install {} again", back.join(", "))
         }
         Does::RestoreFiles { files, .. } => format!("put {} back", files.join(", ")),
-        Does::StartUnits { units } => format!("start {}", units.join(", ")),
+        Does::StartUnits { units, .. } => format!("start {}", units.join(", ")),
         Does::StopUnits { units } => format!("stop {}", units.join(", ")),
         Does::Drain { .. } => "take it out of every load balancer".into(),
         Does::Enable { .. } => "put it back into every load balancer".into(),
