@@ -42,7 +42,10 @@ take() {
         ;;
     active/* | activating/* | deactivating/*)
         installing=perhaps
-        case $unit_id in "$prefix"*) running=$unit_id ;; esac
+        # Another step's name may begin with this one's: only a bare number behind it is an attempt of this step.
+        attempt=${unit_id#"$prefix"}
+        attempt=${attempt%.service}
+        case $attempt in '' | *[!0-9]*) ;; *) running=$unit_id ;; esac
         ;;
     esac
     unit_id='' unit_active='' unit_sub=''

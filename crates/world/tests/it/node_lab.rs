@@ -339,6 +339,24 @@ async fn an_attempt_that_was_never_started_can_never_start_after_it_was_asked_ab
 
 #[tokio::test]
 #[ignore = "changes a lab that is up, named by OSTLER_TEST_LAB: ./test lab"]
+async fn a_step_whose_name_begins_with_anothers_runs_beside_it_and_its_own_attempts_do_not() {
+    let lab = Lab::open();
+    let takes = |seconds: &str| Does::Advise {
+        argv: texts(&["sleep", seconds]),
+        user: "keystone".into(),
+        reading: Reading { ok: vec![0], advice: vec![1], blocking_texts: Vec::new() },
+    };
+    let long = lab.job("wait-longer", "ctl1", 60, takes("5"));
+    lab.nodes.begin(&long).await.unwrap();
+    let short = lab.job("wait", "ctl1", 60, takes("0"));
+    assert!(matches!(lab.settle(&short).await, Outcome::Done { .. }));
+    let again = Job { attempt: 2, ..long.clone() };
+    assert!(lab.nodes.begin(&again).await.unwrap_err().what.contains("still running"));
+    assert!(matches!(lab.nodes.settle(&long).await, Outcome::Done { .. }));
+}
+
+#[tokio::test]
+#[ignore = "changes a lab that is up, named by OSTLER_TEST_LAB: ./test lab"]
 async fn trivial_steps_cost_little() {
     let lab = Lab::open();
     lab.see(&[Fact::System]).await;
