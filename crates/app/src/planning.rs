@@ -21,6 +21,7 @@ use ostler_model::inventory::Inventory;
 use ostler_model::plan::{Plan, Purpose, Report, Strategy};
 use ostler_model::release::Series;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Earlier runs that expectations are taken from.
 const RUNS_LEARNT_FROM: u32 = 20;
@@ -235,7 +236,7 @@ pub async fn kept(store: &dyn Store, hash: &str) -> Result<Plan, Failure> {
         )
         .hint("it was damaged or edited: plan anew"));
     }
-    Ok(plan)
+    Ok(Arc::unwrap_or_clone(plan))
 }
 
 /// How long verbs took in earlier runs: the median.

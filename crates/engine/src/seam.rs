@@ -98,7 +98,7 @@ pub trait Store: Send + Sync {
     /// Keeps a plan. Keeping the same plan twice is no error.
     fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>>;
     /// A plan by its full identity.
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>>;
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>>;
     /// Plans kept last, newest first, at most `limit`: identity, time kept.
     fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>>;
     /// Keeps an inventory as the last one of its cloud.

@@ -9,14 +9,14 @@ use ostler_model::ids::{PlanId, RunId};
 use ostler_model::inventory::Inventory;
 use ostler_model::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The longest name of a run: as long as the real stores' column.
 const RUN_BYTES_MAX: usize = 255;
 
 #[derive(Debug, Default)]
 struct Kept {
-    plans: BTreeMap<PlanId, Plan>,
+    plans: BTreeMap<PlanId, Arc<Plan>>,
     /// In the order in which they were kept first.
     order: Vec<PlanId>,
     inventories: BTreeMap<String, Inventory>,
@@ -51,14 +51,14 @@ impl Store for MemoryStore {
     fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut kept = self.kept();
-            if kept.plans.insert(plan.id.clone(), plan.clone()).is_none() {
+            if kept.plans.insert(plan.id.clone(), Arc::new(plan.clone())).is_none() {
                 kept.order.push(plan.id.clone());
             }
             Ok(())
         })
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
         Box::pin(async move { Ok(self.kept().plans.get(id).cloned()) })
     }
 

@@ -308,7 +308,7 @@ impl Store for Front {
         })
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
         self.0.inner.store.plan(id)
     }
 

@@ -245,6 +245,8 @@ pub struct SimCloud {
     pub files: Vec<String>,
     /// Milliseconds that a verb takes, where they are known.
     pub takes: BTreeMap<String, u64>,
+    /// The version that was installed at first, and the heads that its code knows.
+    pub(crate) first: (String, Vec<String>),
     state: Mutex<State>,
 }
 
@@ -373,6 +375,7 @@ impl SimCloud {
             database: service.database,
             files: service.files,
             takes: BTreeMap::new(),
+            first: (service.version, service.heads),
             state: Mutex::new(state),
         }
     }

@@ -119,7 +119,7 @@ impl Store for Rough {
         Box::pin(self.stored(self.inner.store.keep_plan(plan)))
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
         Box::pin(self.stored(self.inner.store.plan(id)))
     }
 

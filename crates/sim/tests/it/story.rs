@@ -125,7 +125,7 @@ impl Store for DeadlyStore {
     fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>> {
         self.inner.keep_plan(plan)
     }
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
         self.inner.plan(id)
     }
     fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>> {

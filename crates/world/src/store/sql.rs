@@ -13,6 +13,7 @@ use ostler_model::inventory::{INVENTORY_FORMAT, Inventory};
 use ostler_model::limits::{JOURNAL_ENTRIES_MAX, STORED_BODY_BYTES_MAX};
 use ostler_model::plan::{PLAN_FORMAT, Plan, PlanBody};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Bytes of a key: what a row's key may have in every version of InnoDB.
 const KEY_BYTES_MAX: usize = 255;
@@ -442,8 +443,8 @@ impl<E: Engine> Store for SqlStore<E> {
         Box::pin(self.keep(plan))
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
-        Box::pin(self.kept_plan(id))
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
+        Box::pin(async move { Ok(self.kept_plan(id).await?.map(Arc::new)) })
     }
 
     fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>> {

@@ -3,6 +3,8 @@
 // Clippy takes only the functions marked as tests for tests, not what these call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod node_contract;
+mod node_contract_lab;
 mod node_lab;
 mod node_power;
 mod node_sshd;

@@ -220,7 +220,7 @@ async fn plans_and_inventories_are_kept(ours: &Arc<dyn Store>, theirs: &Arc<dyn 
     tokio::time::sleep(Duration::from_millis(2)).await;
     ours.keep_plan(&second_plan).await.unwrap();
     theirs.keep_plan(&first).await.unwrap();
-    assert_eq!(theirs.plan(&first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(theirs.plan(&first.id).await.unwrap().as_deref(), Some(&first));
     let listed: Vec<PlanId> = theirs.plans(2).await.unwrap().into_iter().map(|(id, _)| id).collect();
     assert_eq!(listed, [second_plan.id.clone(), first.id]);
     assert_eq!(theirs.plans(1).await.unwrap().len(), 1);
