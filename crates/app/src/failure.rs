@@ -216,7 +216,10 @@ impl From<ControlError> for Failure {
             ControlError::Impossible(Impossible::WrongStep { .. }) => {
                 Failure::usage(error.to_string()).hint("see how it stands: `ostler run show RUN`")
             }
-            ControlError::Impossible(_) | ControlError::NoPlan { .. } => {
+            ControlError::NoPlan { .. } => {
+                Failure::usage(error.to_string()).hint("is `--state` the store that the run was opened in?")
+            }
+            ControlError::Impossible(_) => {
                 Failure::failed(error.to_string()).hint("is `--state` the store that the run was opened in?")
             }
         }

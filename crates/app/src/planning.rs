@@ -3,6 +3,7 @@
 //! Which plan it is, and whether there is one, is the engine's word.
 
 use crate::failure::{Failure, Kind};
+use crate::rehearsed::Rehearsed;
 use crate::settings::closest;
 use crate::survey;
 use crate::view::local;
@@ -57,12 +58,14 @@ pub struct Offer {
     pub findings: Vec<Finding>,
     /// What it was made from.
     pub seen: Inventory,
+    /// What its last rehearsal came to.
+    pub rehearsed: Option<Rehearsed>,
 }
 
 impl Offer {
     fn of(planned: Planned, seen: Inventory) -> Offer {
         let Planned { plan, report } = planned;
-        Offer { schedule: schedule(&plan), findings: lint(&plan), plan, report, seen }
+        Offer { schedule: schedule(&plan), findings: lint(&plan), plan, report, seen, rehearsed: None }
     }
 
     /// Refuses what must never run: a plan with errors, or a cloud that is not well.
@@ -191,6 +194,7 @@ pub async fn again(site: &Site, plan: Plan) -> Result<Result<Offer, Box<Offer>>,
     for decision in offer.report.decisions.iter_mut().filter(|decision| **decision == asked_for) {
         *decision = format!("{strategy}: as planned on {}", local(plan.body.seen));
     }
+    offer.rehearsed = Rehearsed::last(site.seams.store.as_ref(), &plan.id).await?;
     offer.plan = plan;
     Ok(Ok(offer))
 }

@@ -105,6 +105,15 @@ pub trait Store: Send + Sync {
     fn keep_inventory<'a>(&'a self, inventory: &'a Inventory) -> Fut<'a, Result<(), StoreError>>;
     /// The last inventory of a cloud.
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>>;
+    /// Keeps what is known of something beside itself, in place of an earlier note of the same kind.
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>>;
+    /// A note, if there is one.
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>>;
     /// Appends entries durably, all or none. Fails with [`StoreError::Taken`] when another writer owns a place.
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>>;
     /// A run's entries from `from` on, in order, read so that every acknowledged append is seen.

@@ -20,6 +20,7 @@ struct Kept {
     /// In the order in which they were kept first.
     order: Vec<PlanId>,
     inventories: BTreeMap<String, Inventory>,
+    notes: BTreeMap<(String, String), String>,
     entries: BTreeMap<(RunId, u64), Entry>,
     leases: BTreeMap<String, Lease>,
 }
@@ -79,6 +80,22 @@ impl Store for MemoryStore {
 
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>> {
         Box::pin(async move { Ok(self.kept().inventories.get(cloud).cloned()) })
+    }
+
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.kept().notes.insert((subject.to_owned(), kind.to_owned()), body.to_owned());
+            Ok(())
+        })
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        Box::pin(async move { Ok(self.kept().notes.get(&(subject.to_owned(), kind.to_owned())).cloned()) })
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

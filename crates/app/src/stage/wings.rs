@@ -324,6 +324,19 @@ impl Store for Front {
         self.0.inner.store.inventory(cloud)
     }
 
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        self.0.inner.store.keep_note(subject, kind, body)
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        self.0.inner.store.note(subject, kind)
+    }
+
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {
         Box::pin(async move {
             self.0.until_free().await;

@@ -13,6 +13,7 @@ mod grammar;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod rehearse;
 mod run;
 #[cfg(test)]
 mod settings;

@@ -135,6 +135,19 @@ impl Store for Rough {
         Box::pin(self.stored(self.inner.store.inventory(cloud)))
     }
 
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(self.stored(self.inner.store.keep_note(subject, kind, body)))
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        Box::pin(self.stored(self.inner.store.note(subject, kind)))
+    }
+
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {
         Box::pin(self.stored(self.inner.store.append(entries)))
     }
