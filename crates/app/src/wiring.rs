@@ -5,7 +5,7 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::settings::{CloudSettings, from_reader};
-use ostler_engine::seam::{Called, Cloud, Fut, Power, PowerState, Seams};
+use ostler_engine::seam::{Called, Cloud, Fut, Power, PowerReading, Seams};
 use ostler_model::Timestamp;
 use ostler_model::catalogue::{Catalogue, CatalogueError};
 use ostler_model::event::Why;
@@ -166,7 +166,7 @@ impl NoPower {
 }
 
 impl Power for NoPower {
-    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerState, Why>> {
+    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerReading, Why>> {
         Box::pin(async move { Err(NoPower::why(host)) })
     }
 
