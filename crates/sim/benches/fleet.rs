@@ -137,6 +137,8 @@ fn plan(nodes: usize) -> Plan {
             expect_ms: 1_000,
             draws: vec!["wide".into()],
             undo: Undo::Nothing,
+            may_fail: false,
+            regardless: false,
         })
     });
     let body = PlanBody {
