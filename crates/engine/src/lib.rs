@@ -8,3 +8,4 @@ pub mod check;
 pub mod plan;
 pub mod run;
 pub mod seam;
+pub mod triage;

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod check;
 pub mod cloud;
 pub mod event;
+pub mod ha;
 pub mod ids;
 pub mod inventory;
 pub mod limits;
