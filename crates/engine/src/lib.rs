@@ -10,3 +10,4 @@ pub mod monitor;
 pub mod plan;
 pub mod run;
 pub mod seam;
+pub mod triage;

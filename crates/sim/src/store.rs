@@ -2,6 +2,7 @@
 //!
 //! What it has acknowledged survives every pretended crash; nothing else does.
 
+use crate::register::Books;
 use ostler_engine::seam::{Fut, Lease, Store, StoreError};
 use ostler_model::Timestamp;
 use ostler_model::event::Entry;
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const RUN_BYTES_MAX: usize = 255;
 
 #[derive(Debug, Default)]
-struct Kept {
+pub(crate) struct Kept {
     plans: BTreeMap<PlanId, Arc<Plan>>,
     /// In the order in which they were kept first.
     order: Vec<PlanId>,
@@ -23,6 +24,7 @@ struct Kept {
     notes: BTreeMap<(String, String), String>,
     entries: BTreeMap<(RunId, u64), Entry>,
     leases: BTreeMap<String, Lease>,
+    pub(crate) books: Books,
 }
 
 /// A store in memory.
@@ -43,7 +45,7 @@ impl MemoryStore {
         self.kept().entries.range(range).map(|(_, entry)| entry.clone()).collect()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
