@@ -51,7 +51,8 @@ impl Clock {
         let (early, late) = self.offsets(civil);
         let first = civil - early;
         // An hour comes twice when summer time ends: the second time it goes on from where the first one ended.
-        let moment = if early != late && self.last > first.saturating_add(FOLD_US) { civil - late } else { first };
+        let moment =
+            if early != late && self.last > first.saturating_add(FOLD_US) { civil - late } else { first };
         self.told(moment)
     }
 
@@ -87,9 +88,12 @@ impl Clock {
     fn look_up(&self, civil: i64) -> Option<(i64, i64)> {
         let (year, month, day) = date(civil.div_euclid(DAY_US));
         let seconds = civil.rem_euclid(DAY_US) / 1_000_000;
-        let day = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+        let day =
+            Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let time = Time::new(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, i8::try_from(second).ok()?, 0).ok()?;
+        let time =
+            Time::new(i8::try_from(hour).ok()?, i8::try_from(minute).ok()?, i8::try_from(second).ok()?, 0)
+                .ok()?;
         let us = |offset: jiff::tz::Offset| i64::from(offset.seconds()) * 1_000_000;
         Some(match self.zone.to_ambiguous_timestamp(DateTime::from_parts(day, time)).offset() {
             AmbiguousOffset::Unambiguous { offset } => (us(offset), us(offset)),

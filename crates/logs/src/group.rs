@@ -171,7 +171,8 @@ fn read(source: &Source, wanted: Wanted, mut part: Part) -> Part {
     };
     part.files += 1;
     let mut walk: Option<Walk> = None;
-    let mut reader = Reader { source, wanted, clock: source.clock.clone(), pending: Vec::new(), spare: Vec::new() };
+    let mut reader =
+        Reader { source, wanted, clock: source.clock.clone(), pending: Vec::new(), spare: Vec::new() };
     loop {
         let is_export = blocks.is_export();
         let Some(block) = blocks.next_block() else { break };
@@ -215,8 +216,14 @@ pub(crate) fn is_hole(rest: &[u8]) -> bool {
 /// The service that a record is of: its wrapper's tag, its file's name, or its own.
 pub(crate) fn service_of<'a>(head: &Head<'a>, source: &'a Source) -> &'a [u8] {
     match head.form {
-        _ if !head.speaker.is_empty() && head.form != Form::ApacheError && head.speaker != b"wsgi" => head.speaker,
-        Form::Syslog | Form::JournalExport | Form::JournalJson | Form::Pacemaker if !head.program.is_empty() => head.program,
+        _ if !head.speaker.is_empty() && head.form != Form::ApacheError && head.speaker != b"wsgi" => {
+            head.speaker
+        }
+        Form::Syslog | Form::JournalExport | Form::JournalJson | Form::Pacemaker
+            if !head.program.is_empty() =>
+        {
+            head.program
+        }
         _ => source.service.as_bytes(),
     }
 }
@@ -235,7 +242,8 @@ impl Reader<'_> {
         let Some(head) = line.head else { return };
         let at = head.when.stamp().map(|stamp| self.clock.moment(stamp));
         let is_outside = at.is_some_and(|at| {
-            self.wanted.since.is_some_and(|since| at < since) || self.wanted.until.is_some_and(|until| at > until)
+            self.wanted.since.is_some_and(|since| at < since)
+                || self.wanted.until.is_some_and(|until| at > until)
         });
         if is_outside {
             return;
@@ -246,7 +254,15 @@ impl Reader<'_> {
             self.spare.push(done);
         }
         let mut new = self.spare.pop().unwrap_or_default();
-        for text in [&mut new.service, &mut new.program, &mut new.host, &mut new.mask, &mut new.sample, &mut new.exception, &mut new.frame] {
+        for text in [
+            &mut new.service,
+            &mut new.program,
+            &mut new.host,
+            &mut new.mask,
+            &mut new.sample,
+            &mut new.exception,
+            &mut new.frame,
+        ] {
             text.clear();
         }
         new.record = line.record;
@@ -255,7 +271,11 @@ impl Reader<'_> {
         new.in_traceback = false;
         new.service.extend_from_slice(service_of(&head, self.source));
         new.program.extend_from_slice(head.program);
-        new.host.extend_from_slice(if head.host.is_empty() { self.source.host.as_bytes() } else { head.host });
+        new.host.extend_from_slice(if head.host.is_empty() {
+            self.source.host.as_bytes()
+        } else {
+            head.host
+        });
         let details = head.details();
         let message = details.message.as_ref();
         mask(message, &mut new.mask);
@@ -275,7 +295,10 @@ impl Reader<'_> {
 
     #[inline(never)]
     fn go_on(&mut self, line: &Line<'_>) {
-        let Some(pending) = self.pending.iter_mut().rev().find(|pending| pending.record == line.record) else { return };
+        let Some(pending) = self.pending.iter_mut().rev().find(|pending| pending.record == line.record)
+        else {
+            return;
+        };
         match &line.head {
             Some(head) => {
                 let details = head.details();
@@ -341,7 +364,8 @@ fn trace(pending: &mut Pending, line: &[u8]) {
     }
     if let Some(place) = line.trim_ascii_start().strip_prefix(b"File \"") {
         let Some(end) = memchr::memchr(b'"', place) else { return };
-        let function = memchr::memmem::find(&place[end..], b", in ").map(|at| place[end + at + 5..].trim_ascii());
+        let function =
+            memchr::memmem::find(&place[end..], b", in ").map(|at| place[end + at + 5..].trim_ascii());
         let file = &place[..end];
         let module = memchr::memmem::rfind(file, b"-packages/").map(|at| &file[at + 10..]);
         if let (Some(module), Some(function)) = (module, function)
@@ -368,7 +392,10 @@ fn is_own(module: &[u8], logger: &[u8]) -> bool {
 
 /// The class at the beginning of a traceback's last line: `nova.exception.NoValidHost: No valid host was found.`
 fn class_of(line: &[u8]) -> Option<&[u8]> {
-    let end = line.iter().position(|c| !(c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_'))).unwrap_or(line.len());
+    let end = line
+        .iter()
+        .position(|c| !(c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_')))
+        .unwrap_or(line.len());
     let class = &line[..end];
     let is_ended = line.get(end).is_none_or(|c| *c == b':');
     let last = class.rsplit(|c| *c == b'.').next().unwrap_or_default();
@@ -412,7 +439,10 @@ fn join(mut a: Part, mut b: Part) -> Part {
 fn finish(part: Part) -> Groups {
     let mut unread = part.unread;
     if part.over > 0 {
-        unread.push(Unread { what: format!("{} errors", part.over), why: format!("they are of more than {GROUPS_MAX} kinds") });
+        unread.push(Unread {
+            what: format!("{} errors", part.over),
+            why: format!("they are of more than {GROUPS_MAX} kinds"),
+        });
     }
     let mut groups: Vec<Group> = part
         .groups
@@ -441,5 +471,13 @@ fn finish(part: Part) -> Groups {
         .collect();
     groups.sort_by(|a, b| b.severity.cmp(&a.severity).then(b.count.cmp(&a.count)).then(a.id.cmp(&b.id)));
     unread.sort();
-    Groups { groups, files: part.files, bytes: part.bytes, lines: part.lines, records: part.records, holes: part.holes, unread }
+    Groups {
+        groups,
+        files: part.files,
+        bytes: part.bytes,
+        lines: part.lines,
+        records: part.records,
+        holes: part.holes,
+        unread,
+    }
 }

@@ -31,7 +31,9 @@ static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
 
 /// The first known cause whose every saying is in the text.
 pub fn known(text: &[u8]) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.says.iter().all(|says| memchr::memmem::find(text, says.as_bytes()).is_some()))
+    KNOWN
+        .iter()
+        .find(|known| known.says.iter().all(|says| memchr::memmem::find(text, says.as_bytes()).is_some()))
 }
 
 #[cfg(test)]

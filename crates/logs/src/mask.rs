@@ -42,7 +42,10 @@ pub fn mask(message: &[u8], out: &mut Vec<u8>) {
             continue;
         }
         if let Some(after) = rest.strip_prefix(b"/var/lib/nova/instances/") {
-            let length = after.iter().take_while(|c| c.is_ascii_graphic() && !matches!(c, b'\'' | b'"' | b',')).count();
+            let length = after
+                .iter()
+                .take_while(|c| c.is_ascii_graphic() && !matches!(c, b'\'' | b'"' | b','))
+                .count();
             out.extend_from_slice(b"/var/lib/nova/instances/<path>");
             at += 24 + length;
             continue;
@@ -143,7 +146,8 @@ fn word(text: &[u8], out: &mut Vec<u8>) -> usize {
             return if dots >= 1 && !text[..reach].ends_with(b".") { reach } else { length };
         }
     }
-    let is_hex = length >= 8 && found.iter().all(u8::is_ascii_hexdigit) && found.iter().any(u8::is_ascii_digit);
+    let is_hex =
+        length >= 8 && found.iter().all(u8::is_ascii_hexdigit) && found.iter().any(u8::is_ascii_digit);
     if is_hex {
         out.extend_from_slice(if length == 32 { b"<id>" } else { b"<hex>" });
         return length;
@@ -164,8 +168,20 @@ fn word(text: &[u8], out: &mut Vec<u8>) -> usize {
 
 /// Words near which a secret may stand.
 const NEAR: &[&str] = &[
-    "password", "passwd", "admin_pass", "adminPass", "secret", "X-Auth-Token", "X-Subject-Token", "X-Service-Token",
-    "Set-Cookie", "user_data", "gAAAAA", "api_key", "auth_token", "://",
+    "password",
+    "passwd",
+    "admin_pass",
+    "adminPass",
+    "secret",
+    "X-Auth-Token",
+    "X-Subject-Token",
+    "X-Service-Token",
+    "Set-Cookie",
+    "user_data",
+    "gAAAAA",
+    "api_key",
+    "auth_token",
+    "://",
 ];
 
 static NEARS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
@@ -188,7 +204,10 @@ pub fn without_secrets(text: &[u8]) -> Cow<'_, [u8]> {
         let hidden = match NEAR[found.pattern().as_usize()] {
             "://" => credentials(text, end),
             "gAAAAA" => {
-                let length = text[begin..].iter().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'=')).count();
+                let length = text[begin..]
+                    .iter()
+                    .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'='))
+                    .count();
                 (length >= 30).then_some((begin, begin + length))
             }
             _ => value(text, end),
@@ -213,7 +232,9 @@ pub fn without_secrets(text: &[u8]) -> Cow<'_, [u8]> {
 /// The password in `://user:password@host`.
 fn credentials(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let rest = text.get(at..)?;
-    let end = rest.iter().position(|c| c.is_ascii_whitespace() || matches!(c, b'/' | b'"' | b'\'' | b'?'))
+    let end = rest
+        .iter()
+        .position(|c| c.is_ascii_whitespace() || matches!(c, b'/' | b'"' | b'\'' | b'?'))
         .unwrap_or(rest.len());
     let colon = memchr::memchr(b':', &rest[..end])?;
     let sign = memchr::memrchr(b'@', &rest[..end]).filter(|sign| *sign > colon)?;
@@ -223,9 +244,17 @@ fn credentials(text: &[u8], at: usize) -> Option<(usize, usize)> {
 /// The value behind a name: after `=`, `:`, and quotes.
 fn value(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut begin = at;
-    let name_end = text[begin..].iter().take(24).take_while(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-')).count();
+    let name_end = text[begin..]
+        .iter()
+        .take(24)
+        .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-'))
+        .count();
     begin += name_end;
-    let mark = text[begin..].iter().take(8).take_while(|c| matches!(c, b'=' | b':' | b' ' | b'"' | b'\'' | b'\\' | b'u')).count();
+    let mark = text[begin..]
+        .iter()
+        .take(8)
+        .take_while(|c| matches!(c, b'=' | b':' | b' ' | b'"' | b'\'' | b'\\' | b'u'))
+        .count();
     let marks = &text[begin..begin + mark];
     if !(marks.contains(&b'=') || marks.contains(&b':')) {
         return None;
@@ -233,10 +262,14 @@ fn value(text: &[u8], at: usize) -> Option<(usize, usize)> {
     // The mark may have eaten a letter of the value.
     let quote = marks.iter().rposition(|c| *c != b'u').map_or(0, |last| last + 1);
     begin += quote;
-    let is_open = |c: u8| !(c.is_ascii_whitespace() || matches!(c, b'"' | b'\'' | b',' | b'&' | b';' | b'}' | b')' | b'\\'));
+    let is_open = |c: u8| {
+        !(c.is_ascii_whitespace() || matches!(c, b'"' | b'\'' | b',' | b'&' | b';' | b'}' | b')' | b'\\'))
+    };
     let length = text[begin..].iter().take_while(|c| is_open(**c)).count();
     let said = &text[begin..begin + length];
-    let is_hashed = said.starts_with(b"{SHA") || said.starts_with(b"***") || matches!(said, b"None" | b"null" | b"True" | b"False");
+    let is_hashed = said.starts_with(b"{SHA")
+        || said.starts_with(b"***")
+        || matches!(said, b"None" | b"null" | b"True" | b"False");
     (length > 0 && !is_hashed).then_some((begin, begin + length))
 }
 
@@ -254,13 +287,25 @@ mod tests {
     #[test]
     fn what_differs_from_case_to_case_is_taken_out() {
         for (text, mask) in [
-            ("Failed to bind port 3871bf29-1111-4222-8333-444455556666 on host cmp17", "Failed to bind port <id> on host cmp<n>"),
-            ("Timed out waiting for a reply to message ID 54fadb412c4e40cdbaed9335e4c35a9e", "Timed out waiting for a reply to message ID <id>"),
-            ("AMQP server on 10.0.0.7:5672 is unreachable: [Errno 111] ECONNREFUSED. Trying again in 1.5 seconds.", "AMQP server on <ip>:<n> is unreachable: [Errno <n>] ECONNREFUSED. Trying again in <n> seconds."),
+            (
+                "Failed to bind port 3871bf29-1111-4222-8333-444455556666 on host cmp17",
+                "Failed to bind port <id> on host cmp<n>",
+            ),
+            (
+                "Timed out waiting for a reply to message ID 54fadb412c4e40cdbaed9335e4c35a9e",
+                "Timed out waiting for a reply to message ID <id>",
+            ),
+            (
+                "AMQP server on 10.0.0.7:5672 is unreachable: [Errno 111] ECONNREFUSED. Trying again in 1.5 seconds.",
+                "AMQP server on <ip>:<n> is unreachable: [Errno <n>] ECONNREFUSED. Trying again in <n> seconds.",
+            ),
             ("Took 3.25 seconds.", "Took <n> seconds."),
             ("device tap3871bf29-ab not found in 0x7f00aa", "device tap<port> not found in <hex>"),
             ("fa:16:3e:11:22:33 at fe80::f816:3eff:fe11:2233 and ::1", "<mac> at <ip> and <ip>"),
-            ("at 2026-11-21 18:40:02.114 in req-3871bf29-1111-4222-8333-444455556666", "at <time> in <request>"),
+            (
+                "at 2026-11-21 18:40:02.114 in req-3871bf29-1111-4222-8333-444455556666",
+                "at <time> in <request>",
+            ),
             ("/var/lib/nova/instances/_base/abc is gone", "/var/lib/nova/instances/<path> is gone"),
             ("said 'a text that is longer than anything that anybody would compare by'", "said '...'"),
             ("qdhcp-3871bf29-1111-4222-8333-444455556666", "qdhcp-<id>"),
@@ -272,14 +317,20 @@ mod tests {
     #[test]
     fn secrets_are_starred_out_and_nothing_else() {
         let shown = |text: &str| String::from_utf8_lossy(&without_secrets(text.as_bytes())).into_owned();
-        assert_eq!(shown("mysql+pymysql://nova:s3cr3t@10.0.0.1/nova"), "mysql+pymysql://nova:***@10.0.0.1/nova");
+        assert_eq!(
+            shown("mysql+pymysql://nova:s3cr3t@10.0.0.1/nova"),
+            "mysql+pymysql://nova:***@10.0.0.1/nova"
+        );
         assert_eq!(shown("-H \"X-Auth-Token: abcdef\" -H x"), "-H \"X-Auth-Token: ***\" -H x");
         assert_eq!(shown("X-Auth-Token: {SHA256}abcdef"), "X-Auth-Token: {SHA256}abcdef");
         assert_eq!(shown("{'password': 'hush', 'a': 1}"), "{'password': '***', 'a': 1}");
         assert_eq!(shown("{u'password': u'hush'}"), "{u'password': u'***'}");
         assert_eq!(shown("password=hush, x"), "password=***, x");
         assert_eq!(shown("token gAAAAABk0123456789012345678901234567890_-= ok"), "token *** ok");
-        assert_eq!(shown("see https://docs.openstack.org/x and a password is needed"), "see https://docs.openstack.org/x and a password is needed");
+        assert_eq!(
+            shown("see https://docs.openstack.org/x and a password is needed"),
+            "see https://docs.openstack.org/x and a password is needed"
+        );
     }
 
     proptest! {

@@ -113,7 +113,8 @@ impl Stream {
 
 /// The first time in a log; none where none is found near its beginning.
 fn first_moment(source: &Source) -> Result<Option<Moment>, String> {
-    let mut blocks = Blocks::open(&source.path).map_err(|error| error.to_string())?.in_blocks_of(FIRST_WITHIN);
+    let mut blocks =
+        Blocks::open(&source.path).map_err(|error| error.to_string())?.in_blocks_of(FIRST_WITHIN);
     let mut clock = source.clock.clone();
     let Some(block) = blocks.next_block() else {
         return blocks.ending().map(|()| None).map_err(|error| error.to_string());
@@ -175,8 +176,14 @@ pub fn merge(
                 }
             };
             merged.files += 1;
-            let mut stream =
-                Stream { blocks, clock: source.clock.clone(), index: Vec::new(), next: 0, last: Moment::MIN, jumps: 0 };
+            let mut stream = Stream {
+                blocks,
+                clock: source.clock.clone(),
+                index: Vec::new(),
+                next: 0,
+                last: Moment::MIN,
+                jumps: 0,
+            };
             match stream.peek() {
                 Some(at) => {
                     heap.push(Reverse((at, number)));

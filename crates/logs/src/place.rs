@@ -20,9 +20,28 @@ pub const ARCHIVE_BYTES_MAX: u64 = 64 << 30;
 
 /// Names whose service is told by the directory that they lie in.
 const SHARED_NAMES: [&str; 22] = [
-    "server", "api", "scheduler", "volume", "backup", "conductor", "engine", "registry", "error", "access", "compute",
-    "dhcp-agent", "l3-agent", "metadata-agent", "openvswitch-agent", "linuxbridge-agent", "sriov-nic-agent", "ovn-metadata-agent",
-    "central", "manage", "uwsgi", "agent",
+    "server",
+    "api",
+    "scheduler",
+    "volume",
+    "backup",
+    "conductor",
+    "engine",
+    "registry",
+    "error",
+    "access",
+    "compute",
+    "dhcp-agent",
+    "l3-agent",
+    "metadata-agent",
+    "openvswitch-agent",
+    "linuxbridge-agent",
+    "sriov-nic-agent",
+    "ovn-metadata-agent",
+    "central",
+    "manage",
+    "uwsgi",
+    "agent",
 ];
 
 /// Files in log directories that are no text.
@@ -98,7 +117,10 @@ impl Found {
         if self.sources.len() > FILES_MAX {
             let over = self.sources.len() - FILES_MAX;
             self.sources.truncate(FILES_MAX);
-            self.unread.push(Unread { what: format!("{over} files"), why: format!("more than {FILES_MAX} at once are not read") });
+            self.unread.push(Unread {
+                what: format!("{over} files"),
+                why: format!("more than {FILES_MAX} at once are not read"),
+            });
         }
         self.unread.sort();
         self.unread.dedup();
@@ -157,10 +179,17 @@ impl Found {
             return;
         }
         if ending == "journal" || name.ends_with(".journal~") {
-            return self.leave(path, "a journal in its own format: `journalctl --file FILE -o export` makes a text of it".to_owned());
+            return self.leave(
+                path,
+                "a journal in its own format: `journalctl --file FILE -o export` makes a text of it"
+                    .to_owned(),
+            );
         }
         let host = host_of(place, path);
-        let below = place.below.as_deref().unwrap_or_else(|| if is_named { path.parent().unwrap_or(path) } else { &place.path });
+        let below = place
+            .below
+            .as_deref()
+            .unwrap_or_else(|| if is_named { path.parent().unwrap_or(path) } else { &place.path });
         let short = path.strip_prefix(below).unwrap_or(path).display().to_string();
         let short = short.trim_start_matches(&format!("{host}/")).to_owned();
         self.sources.push(Source {
@@ -188,7 +217,9 @@ fn host_of(place: &Place, path: &Path) -> String {
         Some(rest) => rest.split('-').next().unwrap_or(rest).to_owned(),
         None => name.clone(),
     };
-    if let Some(at) = parts.windows(2).position(|pair| pair[0] == "var" && pair[1] == "log").filter(|at| *at > 0) {
+    if let Some(at) =
+        parts.windows(2).position(|pair| pair[0] == "var" && pair[1] == "log").filter(|at| *at > 0)
+    {
         return host(&parts[at - 1]);
     }
     if let Some(first) = parts.first().filter(|first| first.starts_with("sosreport-")) {
@@ -207,15 +238,19 @@ pub fn service_of(path: &Path) -> String {
     let mut stem = name.as_str();
     // What rotation and packing have put behind the name.
     while let Some((rest, ending)) = stem.rsplit_once('.') {
-        let is_ending = matches!(ending, "gz" | "xz" | "zst" | "log" | "txt" | "json" | "out" | "journal" | "export" | "old")
-            || ending.chars().all(|c| c.is_ascii_digit() || c == '-');
+        let is_ending = matches!(
+            ending,
+            "gz" | "xz" | "zst" | "log" | "txt" | "json" | "out" | "journal" | "export" | "old"
+        ) || ending.chars().all(|c| c.is_ascii_digit() || c == '-');
         if !is_ending || rest.is_empty() {
             break;
         }
         stem = rest;
     }
     let stem = match stem.rsplit_once('-') {
-        Some((rest, date)) if date.len() == 8 && date.chars().all(|c| c.is_ascii_digit()) => rest.trim_end_matches(".log"),
+        Some((rest, date)) if date.len() == 8 && date.chars().all(|c| c.is_ascii_digit()) => {
+            rest.trim_end_matches(".log")
+        }
         _ => stem,
     };
     let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
@@ -235,7 +270,8 @@ pub fn is_archive(path: &Path) -> bool {
 pub fn unfold(archive: &Path, into: &Path) -> io::Result<Vec<Unread>> {
     let mut unread = Vec::new();
     let mut entries = tar::Archive::new(unpacked(File::open(archive)?)?);
-    let leave = |what: &Path, why: String| Unread { what: format!("{}:{}", archive.display(), what.display()), why };
+    let leave =
+        |what: &Path, why: String| Unread { what: format!("{}:{}", archive.display(), what.display()), why };
     let mut left = ARCHIVE_BYTES_MAX;
     for (count, entry) in entries.entries()?.enumerate() {
         let mut entry = match entry {
@@ -275,7 +311,10 @@ pub fn unfold(archive: &Path, into: &Path) -> io::Result<Vec<Unread>> {
             let _ = file.set_modified(at);
         }
         if left == 0 {
-            unread.push(leave(&inside, format!("the archive unfolds to more than {} GiB", ARCHIVE_BYTES_MAX >> 30)));
+            unread.push(leave(
+                &inside,
+                format!("the archive unfolds to more than {} GiB", ARCHIVE_BYTES_MAX >> 30),
+            ));
             break;
         }
     }
@@ -298,11 +337,9 @@ pub fn lay_out(poured: &Path, into: &Path, mark: &str) -> io::Result<(bool, Vec<
     let mut files = 0;
     loop {
         line.clear();
-        let length = match (&mut text).take(crate::read::RECORD_BYTES_MAX as u64).read_until(b'\n', &mut line) {
-            Ok(length) => length,
-            // What came before the break is kept; the missing end mark says the rest.
-            Err(_) => 0,
-        };
+        // What came before a break is kept; the missing end mark says the rest.
+        let bound = crate::read::RECORD_BYTES_MAX as u64;
+        let length = (&mut text).take(bound).read_until(b'\n', &mut line).unwrap_or_default();
         if length == 0 {
             break;
         }
@@ -321,18 +358,25 @@ pub fn lay_out(poured: &Path, into: &Path, mark: &str) -> io::Result<(bool, Vec<
             ["end", ..] => has_ended = true,
             ["file", seconds, path] if files < FILES_MAX => {
                 files += 1;
-                let inside: PathBuf =
-                    Path::new(path).components().filter(|part| matches!(part, Component::Normal(_))).collect();
+                let inside: PathBuf = Path::new(path)
+                    .components()
+                    .filter(|part| matches!(part, Component::Normal(_)))
+                    .collect();
                 let target = into.join(inside);
                 if let Some(folder) = target.parent() {
                     std::fs::create_dir_all(folder)?;
                 }
                 // Packed on the node, plain here.
                 let name = target.to_string_lossy().into_owned();
-                let name = [".gz", ".xz", ".zst"].iter().fold(name.as_str(), |name, end| name.strip_suffix(end).unwrap_or(name)).to_owned();
+                let name = [".gz", ".xz", ".zst"]
+                    .iter()
+                    .fold(name.as_str(), |name, end| name.strip_suffix(end).unwrap_or(name))
+                    .to_owned();
                 file = Some((io::BufWriter::new(File::create(name)?), seconds.parse().unwrap_or(0)));
             }
-            ["missing", path, ..] => unread.push(Unread { what: (*path).to_owned(), why: "there is none".to_owned() }),
+            ["missing", path, ..] => {
+                unread.push(Unread { what: (*path).to_owned(), why: "there is none".to_owned() })
+            }
             _ => {}
         }
     }

@@ -194,12 +194,16 @@ fn read(source: &Source, since: Option<Moment>, until: Option<Moment>, mut part:
     while let Some(block) = blocks.next_block() {
         let walk = walk.get_or_insert_with(|| Walk::new(block.starts_with(b"__CURSOR=")));
         walk.block(block, |line| {
-            let Some(head) = line.head.filter(|head| line.begins && may_be_request(head.form, line.text)) else { return };
+            let Some(head) = line.head.filter(|head| line.begins && may_be_request(head.form, line.text))
+            else {
+                return;
+            };
             let details: Details<'_> = head.details();
             let Some(found) = request(&head, &details) else { return };
             let at = head.when.stamp().map(|stamp| clock.moment(stamp));
-            let is_outside =
-                at.is_some_and(|at| since.is_some_and(|since| at < since) || until.is_some_and(|until| at > until));
+            let is_outside = at.is_some_and(|at| {
+                since.is_some_and(|since| at < since) || until.is_some_and(|until| at > until)
+            });
             if is_outside {
                 return;
             }
@@ -247,8 +251,14 @@ fn read(source: &Source, since: Option<Moment>, until: Option<Moment>, mut part:
 fn may_be_request(form: Form, text: &[u8]) -> bool {
     match form {
         Form::Access | Form::Uwsgi => true,
-        Form::Oslo | Form::OsloShort | Form::Json | Form::JournalJson | Form::JournalExport | Form::Syslog => {
-            memchr::memmem::find(text, b" HTTP/").is_some() || memchr::memmem::find(text, b"status: ").is_some()
+        Form::Oslo
+        | Form::OsloShort
+        | Form::Json
+        | Form::JournalJson
+        | Form::JournalExport
+        | Form::Syslog => {
+            memchr::memmem::find(text, b" HTTP/").is_some()
+                || memchr::memmem::find(text, b"status: ").is_some()
         }
         _ => false,
     }
@@ -302,7 +312,8 @@ fn finish(part: Part) -> Rates {
         })
         .collect();
     routes.sort_by(|a, b| {
-        let name = |route: &Route| (route.service.clone(), route.route.clone(), route.method.clone(), route.status);
+        let name =
+            |route: &Route| (route.service.clone(), route.route.clone(), route.method.clone(), route.status);
         b.count.cmp(&a.count).then_with(|| name(a).cmp(&name(b)))
     });
     let minutes = part

@@ -52,13 +52,17 @@ pub enum ReadError {
 
 /// What a file is packed with, by its first bytes: names lie.
 fn is_packed(first: &[u8]) -> bool {
-    first.starts_with(&[0x1f, 0x8b]) || first.starts_with(b"\xfd7zXZ\0") || first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+    first.starts_with(&[0x1f, 0x8b])
+        || first.starts_with(b"\xfd7zXZ\0")
+        || first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
 }
 
 /// Whether a file is packed; one that cannot be opened is not.
 pub fn is_packed_file(path: &Path) -> bool {
     let mut first = [0u8; 6];
-    File::open(path).and_then(|mut file| file.read(&mut first)).is_ok_and(|length| is_packed(&first[..length]))
+    File::open(path)
+        .and_then(|mut file| file.read(&mut first))
+        .is_ok_and(|length| is_packed(&first[..length]))
 }
 
 /// A reader over a file's own bytes, unpacked.
@@ -79,7 +83,9 @@ pub fn unpacked(mut from: impl Read + Send + 'static) -> io::Result<Box<dyn Read
     let whole = io::Cursor::new(first).chain(from);
     Ok(match kind {
         Some(0x1f) if packed => Box::new(MultiGzDecoder::new(whole)),
-        Some(0xfd) if packed => Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, UNPACK_KIBIBYTES_MAX)),
+        Some(0xfd) if packed => {
+            Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, UNPACK_KIBIBYTES_MAX))
+        }
         Some(0x28) if packed => Box::new(Zstd::new(whole)),
         _ => Box::new(whole),
     })
@@ -242,7 +248,8 @@ impl Blocks {
             }
             if self.filled >= RECORD_BYTES_MAX {
                 self.cut += 1;
-                let end = memchr::memrchr(b'\n', &self.buffer[..self.filled]).map_or(self.filled, |at| at + 1);
+                let end =
+                    memchr::memrchr(b'\n', &self.buffer[..self.filled]).map_or(self.filled, |at| at + 1);
                 self.given = end;
                 return Some(&self.buffer[..end]);
             }
@@ -292,7 +299,8 @@ impl Blocks {
         let mut end = memchr::memrchr(b'\n', buffer)?;
         loop {
             let begin = memchr::memrchr(b'\n', &buffer[..end]).map_or(0, |at| at + 1);
-            let is_head = head(&buffer[begin..end], b"").is_some_and(|head| !head.is_bare && !head.is_partial);
+            let is_head =
+                head(&buffer[begin..end], b"").is_some_and(|head| !head.is_bare && !head.is_partial);
             if begin == 0 {
                 return None;
             }

@@ -63,7 +63,8 @@ impl Walk {
             let end = memchr::memchr(b'\n', &block[at..]).map_or(block.len(), |length| at + length);
             let text = &block[at..end];
             let below = block.get(end + 1..).unwrap_or_default();
-            let found = if self.is_export && !text.starts_with(b"__CURSOR=") { None } else { head(text, below) };
+            let found =
+                if self.is_export && !text.starts_with(b"__CURSOR=") { None } else { head(text, below) };
             let (record, begins) = match found {
                 None => match self.last {
                     Some(record) => (record, false),

@@ -42,7 +42,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -52,7 +52,7 @@ impl Dice {
 
     /// A number below a bound.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.draw() % bound.max(1)
     }
 
     /// True so many times of a thousand.
@@ -67,13 +67,20 @@ impl Dice {
 
     /// A uuid.
     pub fn uuid(&mut self) -> String {
-        let (a, b) = (self.next(), self.next());
-        format!("{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}", a >> 32, (a >> 16) & 0xffff, a & 0xfff, b >> 52, b & 0xffff_ffff_ffff)
+        let (a, b) = (self.draw(), self.draw());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
+            a >> 32,
+            (a >> 16) & 0xffff,
+            a & 0xfff,
+            b >> 52,
+            b & 0xffff_ffff_ffff
+        )
     }
 
     /// 32 hexadecimal letters.
     pub fn hex(&mut self) -> String {
-        format!("{:016x}{:016x}", self.next(), self.next())
+        format!("{:016x}{:016x}", self.draw(), self.draw())
     }
 }
 
@@ -132,8 +139,17 @@ impl Out {
     }
 }
 
+/// Who writes the logs of a corpus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mix {
+    /// Every program of a cloud.
+    Everything,
+    /// Only oslo.log's text, for programs that read nothing else.
+    Oslo,
+}
+
 /// Writes a corpus of about so many bytes below a directory.
-pub fn write(directory: &Path, bytes: u64, seed: u64) -> io::Result<(Vec<Written>, Story)> {
+pub fn write(directory: &Path, bytes: u64, seed: u64, mix: Mix) -> io::Result<(Vec<Written>, Story)> {
     let story = Story::of(seed);
     let plan = voices::plan();
     let written: io::Result<Vec<Written>> = plan
@@ -143,13 +159,21 @@ pub fn write(directory: &Path, bytes: u64, seed: u64) -> io::Result<(Vec<Written
         .map(|(number, (host, path, voice))| {
             let path = directory.join(host).join(path);
             let dice = Dice::new(seed ^ (number as u64 + 1).wrapping_mul(0x51_7c_c1_b7_27_22_0a_95));
-            one(&path, host, *voice, bytes / plan.len() as u64, dice, &story)
+            let voice = if mix == Mix::Oslo && *voice != Voice::Api { Voice::Oslo } else { *voice };
+            one(&path, host, voice, bytes / plan.len() as u64, dice, &story)
         })
         .collect();
     Ok((written?, story))
 }
 
-fn one(path: &Path, host: &str, voice: Voice, bytes: u64, mut dice: Dice, story: &Story) -> io::Result<Written> {
+fn one(
+    path: &Path,
+    host: &str,
+    voice: Voice,
+    bytes: u64,
+    mut dice: Dice,
+    story: &Story,
+) -> io::Result<Written> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -206,11 +230,9 @@ pub struct Checked {
 /// Reads the corpus and compares each line with the truth.
 pub fn check(written: &[Written]) -> Checked {
     const EXAMPLES_MAX: usize = 10;
-    written
-        .par_iter()
-        .with_max_len(1)
-        .map(|written| check_one(written, EXAMPLES_MAX))
-        .reduce(Checked::default, |mut a, b| {
+    written.par_iter().with_max_len(1).map(|written| check_one(written, EXAMPLES_MAX)).reduce(
+        Checked::default,
+        |mut a, b| {
             a.lines += b.lines;
             a.lines_wrong += b.lines_wrong;
             a.records += b.records;
@@ -218,7 +240,8 @@ pub fn check(written: &[Written]) -> Checked {
             a.examples.extend(b.examples);
             a.examples.truncate(EXAMPLES_MAX);
             a
-        })
+        },
+    )
 }
 
 fn check_one(written: &Written, examples_max: usize) -> Checked {
@@ -237,7 +260,11 @@ fn check_one(written: &Written, examples_max: usize) -> Checked {
             let mut example = |what: String| {
                 if checked.examples.len() < examples_max {
                     let text: String = String::from_utf8_lossy(line.text).chars().take(160).collect();
-                    checked.examples.push(format!("{} line {}: {what}: {text}", written.source.name, number + 1));
+                    checked.examples.push(format!(
+                        "{} line {}: {what}: {text}",
+                        written.source.name,
+                        number + 1
+                    ));
                 }
             };
             checked.lines += 1;
@@ -248,7 +275,8 @@ fn check_one(written: &Written, examples_max: usize) -> Checked {
             }
             if line.begins {
                 seen += 1;
-                let found = line.head.map(|head| (head.when.stamp().map(|stamp| clock.moment(stamp)), head.severity));
+                let found =
+                    line.head.map(|head| (head.when.stamp().map(|stamp| clock.moment(stamp)), head.severity));
                 let truth = written.truth.records.get(line.record as usize);
                 if found.as_ref() != truth {
                     checked.records_wrong += 1;

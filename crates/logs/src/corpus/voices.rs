@@ -53,7 +53,7 @@ pub(super) fn plan() -> [(&'static str, &'static str, Voice); super::FILES] {
         ("cmp2", "var/log/nova/nova-compute.log", Voice::Oslo),
         ("cmp3", "var/log/nova/nova-compute.log", Voice::OsloMixed),
         ("cmp1", "var/log/neutron/neutron-openvswitch-agent.log", Voice::Oslo),
-        ("cmp2", "var/log/neutron/neutron-openvswitch-agent.log", Voice::OsloMixed),
+        ("cmp2", "var/log/libvirt/libvirtd.log", Voice::Libvirt),
         ("ctl1", "var/log/cinder/cinder-volume.json", Voice::Json),
         ("ctl2", "var/log/pods/glance-api.log", Voice::Cri),
         ("ctl3", "var/log/journal/heat-engine.export", Voice::Journal),
@@ -83,7 +83,8 @@ pub(super) enum Way {
     Offset,
 }
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const WEEK: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
 impl fmt::Display for At {
@@ -99,7 +100,9 @@ impl fmt::Display for At {
             Way::Blank => write!(f, "{year}-{month:02}-{of_month:02} {h:02}:{m:02}:{s:02}.{millis:03}"),
             Way::Zulu => write!(f, "{year}-{month:02}-{of_month:02}T{h:02}:{m:02}:{s:02}.{millis:03}Z"),
             Way::Micros => write!(f, "{year}-{month:02}-{of_month:02}T{h:02}:{m:02}:{s:02}.{fraction:06}Z"),
-            Way::Offset => write!(f, "{year}-{month:02}-{of_month:02} {h:02}:{m:02}:{s:02}.{fraction:06}+00:00"),
+            Way::Offset => {
+                write!(f, "{year}-{month:02}-{of_month:02} {h:02}:{m:02}:{s:02}.{fraction:06}+00:00")
+            }
             Way::Second => write!(f, "{year}-{month:02}-{of_month:02} {h:02}:{m:02}:{s:02}"),
             Way::Bsd => write!(f, "{name} {of_month:>2} {h:02}:{m:02}:{s:02}"),
             Way::Web => write!(f, "{of_month:02}/{name}/{year}:{h:02}:{m:02}:{s:02} +0000"),
@@ -170,12 +173,30 @@ impl Speaker {
             0 => write!(context, "-"),
             1 | 2 if words_six => write!(context, "req-{} - - - - -", self.id(dice)),
             1 | 2 => write!(context, "None req-{} - - - - - -", self.id(dice)),
-            _ if words_six => write!(context, "req-{} {} {} - default default", self.id(dice), self.users[user], self.users[project]),
+            _ if words_six => write!(
+                context,
+                "req-{} {} {} - default default",
+                self.id(dice),
+                self.users[user],
+                self.users[project]
+            ),
             3 => {
                 let global = self.id(dice).to_owned();
-                write!(context, "req-{global} req-{} {} {} - - default default", self.id(dice), self.users[user], self.users[project])
+                write!(
+                    context,
+                    "req-{global} req-{} {} {} - - default default",
+                    self.id(dice),
+                    self.users[user],
+                    self.users[project]
+                )
             }
-            _ => write!(context, "None req-{} {} {} - - default default", self.id(dice), self.users[user], self.users[project]),
+            _ => write!(
+                context,
+                "None req-{} {} {} - - default default",
+                self.id(dice),
+                self.users[user],
+                self.users[project]
+            ),
         };
         self.context = context;
     }
@@ -229,18 +250,41 @@ impl Speaker {
             38..48 => {
                 // What a process printed, line by line.
                 let record = out.begin(Some(moment), Severity::Info);
-                out.line(record, format_args!("{time} {pid} INFO {logger} [{context}] Unexpected error while running command."));
-                out.line(record, format_args!("Command: sudo nova-rootwrap /etc/nova/rootwrap.conf iptables-restore -c"));
+                out.line(
+                    record,
+                    format_args!(
+                        "{time} {pid} INFO {logger} [{context}] Unexpected error while running command."
+                    ),
+                );
+                out.line(
+                    record,
+                    format_args!("Command: sudo nova-rootwrap /etc/nova/rootwrap.conf iptables-restore -c"),
+                );
                 out.line(record, format_args!("Exit code: 1"));
                 out.line(record, format_args!("Stdout: ''"));
-                out.line(record, format_args!("Stderr: 'iptables-restore: line {} failed\\n'", dice.below(400)));
+                out.line(
+                    record,
+                    format_args!("Stderr: 'iptables-restore: line {} failed\\n'", dice.below(400)),
+                );
                 for number in 0..dice.below(30) {
-                    out.line(record, format_args!("{:>7}. -A neutron-openvswi-i{} -m state --state RELATED,ESTABLISHED -j RETURN", number + 1, &id[..8]));
+                    out.line(
+                        record,
+                        format_args!(
+                            "{:>7}. -A neutron-openvswi-i{} -m state --state RELATED,ESTABLISHED -j RETURN",
+                            number + 1,
+                            &id[..8]
+                        ),
+                    );
                 }
             }
             48..50 => {
                 let record = out.begin(Some(moment), Severity::Debug);
-                out.line(record, format_args!("{time} {pid} DEBUG {logger} [{context}] End _get_guest_xml xml=<domain type=\"kvm\">"));
+                out.line(
+                    record,
+                    format_args!(
+                        "{time} {pid} DEBUG {logger} [{context}] End _get_guest_xml xml=<domain type=\"kvm\">"
+                    ),
+                );
                 out.line(record, format_args!("  <uuid>{id}</uuid>"));
                 out.line(record, format_args!("  <name>instance-{:08x}</name>", dice.below(1 << 30)));
                 for _ in 0..dice.below(60) {
@@ -272,10 +316,21 @@ impl Speaker {
         let other = self.pids.iter().copied().find(|other| *other != pid).unwrap_or(1);
         for number in 0..4 + dice.below(12) {
             out.line(record, format_args!("{time} {pid} ERROR {logger}   File \"/usr/lib/python3/dist-packages/nova/compute/manager.py\", line {}, in _build_and_run_instance", 2000 + number));
-            out.line(record, format_args!("{time} {pid} ERROR {logger}     self.driver.spawn(context, instance, image_meta,"));
+            out.line(
+                record,
+                format_args!(
+                    "{time} {pid} ERROR {logger}     self.driver.spawn(context, instance, image_meta,"
+                ),
+            );
             if dice.permille(60) {
                 let between = out.begin(Some(exact(at, Way::Blank)), Severity::Info);
-                out.line(between, format_args!("{time} {other} INFO nova.compute.manager [-] Running periodic task {}", dice.below(40)));
+                out.line(
+                    between,
+                    format_args!(
+                        "{time} {other} INFO nova.compute.manager [-] Running periodic task {}",
+                        dice.below(40)
+                    ),
+                );
             }
         }
         out.line(record, format_args!("{time} {pid} ERROR {logger} nova.exception.PortBindingFailed: Binding failed for port, please check neutron logs for more information."));
@@ -289,7 +344,8 @@ impl Speaker {
         self.context(dice);
         let pid = self.pids[dice.below(3) as usize];
         let record = out.begin(Some(exact(at, Way::Blank)), Severity::Info);
-        let status = if dice.permille(4) { 500 } else { dice.pick(&[&200, &200, &200, &202, &204, &404]).to_owned() };
+        let status =
+            if dice.permille(4) { 500 } else { dice.pick(&[&200, &200, &200, &202, &204, &404]).to_owned() };
         let path = match dice.below(4) {
             0 => format!("/v2.1/servers/{}", self.id(dice)),
             1 => "/v2.1/servers/detail?all_tenants=1&limit=1000".to_owned(),
@@ -307,7 +363,11 @@ impl Speaker {
             _ => (Severity::Info, "INFO"),
         };
         let record = out.begin(Some(exact(at, Way::Blank)), severity);
-        let traceback = if severity == Severity::Error { "[\"Traceback (most recent call last):\\n\", \"  File \\\"/usr/lib/python3/dist-packages/cinder/volume/manager.py\\\", line 3, in x\\n\", \"cinder.exception.VolumeBackendAPIException: broke\\n\"]" } else { "null" };
+        let traceback = if severity == Severity::Error {
+            "[\"Traceback (most recent call last):\\n\", \"  File \\\"/usr/lib/python3/dist-packages/cinder/volume/manager.py\\\", line 3, in x\\n\", \"cinder.exception.VolumeBackendAPIException: broke\\n\"]"
+        } else {
+            "null"
+        };
         let text = At(at, Way::Second).to_string();
         out.line(record, format_args!("{{\"message\": \"Volume {} is \\\"{}\\\": {{levelname: ERROR}}\", \"asctime\": \"{text}\", \"name\": \"cinder.volume.manager\", \"levelname\": \"{word}\", \"levelno\": 20, \"pathname\": \"/usr/lib/python3/dist-packages/cinder/volume/manager.py\", \"lineno\": {}, \"created\": {}.{:03}, \"msecs\": {}, \"process\": {}, \"traceback\": {traceback}, \"hostname\": \"{}\", \"context\": {{\"request_id\": \"req-{}\", \"user_id\": \"{}\", \"name\": \"x\"}}, \"extra\": {{}}}}", self.ids[dice.below(256) as usize], dice.below(9), dice.below(4000), at.div_euclid(1_000_000), at.rem_euclid(1_000_000) / 1000, at.rem_euclid(1_000_000) / 1000, self.pids[0], self.host, self.ids[dice.below(256) as usize], self.users[dice.below(16) as usize]));
     }
@@ -322,14 +382,33 @@ impl Speaker {
         let record = out.begin(Some(exact(at, Way::Micros)), severity);
         let word = if is_error { "ERROR" } else { "INFO" };
         if dice.permille(10) {
-            out.line(record, format_args!("{outer} stdout P {inner} {pid} {word} glance.api [{}] a line that is cut in", self.context));
+            out.line(
+                record,
+                format_args!(
+                    "{outer} stdout P {inner} {pid} {word} glance.api [{}] a line that is cut in",
+                    self.context
+                ),
+            );
             out.line(record, format_args!("{outer} stdout P  two, and then"));
             out.line(record, format_args!("{outer} stdout F  ends {}", dice.below(1000)));
         } else {
-            out.line(record, format_args!("{outer} stdout F {inner} {pid} {word} glance.api [{}] Image {} is served in {} ms", self.context, self.ids[dice.below(256) as usize], dice.below(900)));
+            out.line(
+                record,
+                format_args!(
+                    "{outer} stdout F {inner} {pid} {word} glance.api [{}] Image {} is served in {} ms",
+                    self.context,
+                    self.ids[dice.below(256) as usize],
+                    dice.below(900)
+                ),
+            );
         }
         if is_error {
-            out.line(record, format_args!("{outer} stdout F {inner} {pid} ERROR glance.api Traceback (most recent call last):"));
+            out.line(
+                record,
+                format_args!(
+                    "{outer} stdout F {inner} {pid} ERROR glance.api Traceback (most recent call last):"
+                ),
+            );
             out.line(record, format_args!("{outer} stdout F {inner} {pid} ERROR glance.api   File \"/usr/lib/python3/dist-packages/glance/api/v2/images.py\", line 7, in x"));
             out.line(record, format_args!("{outer} stdout F {inner} {pid} ERROR glance.api OSError: [Errno 28] No space left on device"));
             if dice.permille(500) {
@@ -347,7 +426,10 @@ impl Speaker {
         };
         let record = out.begin(Some(at), severity);
         let id = self.ids[dice.below(256) as usize].clone();
-        out.line(record, format_args!("__CURSOR=s=0639c7fecc7646ac984d44ab79d6f4af;i={:x};b=1b9e", self.sequence));
+        out.line(
+            record,
+            format_args!("__CURSOR=s=0639c7fecc7646ac984d44ab79d6f4af;i={:x};b=1b9e", self.sequence),
+        );
         out.line(record, format_args!("__REALTIME_TIMESTAMP={at}"));
         out.line(record, format_args!("__MONOTONIC_TIMESTAMP={}", at - super::BEGIN));
         out.line(record, format_args!("PRIORITY={priority}"));
@@ -355,7 +437,9 @@ impl Speaker {
         out.line(record, format_args!("SYSLOG_IDENTIFIER=heat-engine"));
         if severity == Severity::Error {
             // A value of several lines is written with its length before it.
-            let text = format!("Stack {id} failed\nTraceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/heat/engine/resource.py\", line 9, in x\n\n2026-11-20 00:00:00.000 1 INFO is no head here\nheat.common.exception.ResourceFailure: broke");
+            let text = format!(
+                "Stack {id} failed\nTraceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/heat/engine/resource.py\", line 9, in x\n\n2026-11-20 00:00:00.000 1 INFO is no head here\nheat.common.exception.ResourceFailure: broke"
+            );
             out.line(record, format_args!("MESSAGE"));
             let mut value = (text.len() as u64).to_le_bytes().to_vec();
             value.extend_from_slice(text.as_bytes());
@@ -372,7 +456,13 @@ impl Speaker {
     fn uwsgi(&mut self, out: &mut Out, dice: &mut Dice, at: Moment) {
         if dice.permille(2) {
             let record = out.begin(None, Severity::Error);
-            out.line(record, format_args!("*** uWSGI listen queue of socket \"10.0.0.1:5000\" (fd: 3) full !!! ({}/100) ***", 100 + dice.below(30)));
+            out.line(
+                record,
+                format_args!(
+                    "*** uWSGI listen queue of socket \"10.0.0.1:5000\" (fd: 3) full !!! ({}/100) ***",
+                    100 + dice.below(30)
+                ),
+            );
             return;
         }
         self.sequence += 1;
@@ -395,7 +485,13 @@ impl Speaker {
         match dice.below(100) {
             0 => {
                 let record = out.begin(moment, Severity::Error);
-                out.line(record, format_args!("{time}|{sequence:05}|netdev_linux|ERR|cannot get flags: tap{}: No such device", &id[..11]));
+                out.line(
+                    record,
+                    format_args!(
+                        "{time}|{sequence:05}|netdev_linux|ERR|cannot get flags: tap{}: No such device",
+                        &id[..11]
+                    ),
+                );
             }
             1..6 => {
                 let record = out.begin(moment, Severity::Warning);
@@ -407,7 +503,14 @@ impl Speaker {
             }
             _ => {
                 let record = out.begin(moment, Severity::Info);
-                out.line(record, format_args!("{time}|{sequence:05}|bridge|INFO|bridge br-int: added interface tap{} on port {}", &id[..11], dice.below(4000)));
+                out.line(
+                    record,
+                    format_args!(
+                        "{time}|{sequence:05}|bridge|INFO|bridge br-int: added interface tap{} on port {}",
+                        &id[..11],
+                        dice.below(4000)
+                    ),
+                );
             }
         }
     }
@@ -435,7 +538,14 @@ impl Speaker {
             }
             _ => {
                 let record = out.begin(moment, Severity::Info);
-                out.line(record, format_args!("{time} [info] {pid} accepting AMQP connection {pid} (10.0.0.{}:{} -> 10.0.0.1:5672)", dice.below(255), dice.below(60_000)));
+                out.line(
+                    record,
+                    format_args!(
+                        "{time} [info] {pid} accepting AMQP connection {pid} (10.0.0.{}:{} -> 10.0.0.1:5672)",
+                        dice.below(255),
+                        dice.below(60_000)
+                    ),
+                );
             }
         }
     }
@@ -455,7 +565,13 @@ impl Speaker {
             }
             _ => {
                 let record = out.begin(moment, Severity::Info);
-                out.line(record, format_args!("{time} 2 [Note] WSREP: Shifting SYNCED -> DONOR/DESYNCED (TO: {})", dice.below(9_999_999)));
+                out.line(
+                    record,
+                    format_args!(
+                        "{time} 2 [Note] WSREP: Shifting SYNCED -> DONOR/DESYNCED (TO: {})",
+                        dice.below(9_999_999)
+                    ),
+                );
             }
         }
     }
@@ -494,17 +610,36 @@ impl Speaker {
             }
             400..410 => {
                 let record = out.begin(moment, Severity::Info);
-                out.line(record, format_args!("{time} {host} Keepalived_vrrp[{}]: (VR_{}) Entering MASTER STATE", self.pids[2], dice.below(255)));
+                out.line(
+                    record,
+                    format_args!(
+                        "{time} {host} Keepalived_vrrp[{}]: (VR_{}) Entering MASTER STATE",
+                        self.pids[2],
+                        dice.below(255)
+                    ),
+                );
             }
             _ => {
                 let record = out.begin(moment, Severity::Info);
-                out.line(record, format_args!("{time} {host} systemd[1]: Started Session {} of user ops.", dice.below(99_999)));
+                out.line(
+                    record,
+                    format_args!(
+                        "{time} {host} systemd[1]: Started Session {} of user ops.",
+                        dice.below(99_999)
+                    ),
+                );
             }
         }
     }
 
     fn libvirt(&mut self, out: &mut Out, dice: &mut Dice, at: Moment) {
-        let record = out.begin(Some(exact(at, Way::Blank)), Severity::Error);
-        out.line(record, format_args!("{}+0000: {}: error : qemuMonitorIO:{} : internal error: End of file from qemu monitor", At(at, Way::Blank), self.pids[0], dice.below(999)));
+        let (severity, word) = match dice.below(100) {
+            0 => (Severity::Error, "error"),
+            1..20 => (Severity::Warning, "warning"),
+            20..60 => (Severity::Debug, "debug"),
+            _ => (Severity::Info, "info"),
+        };
+        let record = out.begin(Some(exact(at, Way::Blank)), severity);
+        out.line(record, format_args!("{}+0000: {}: {word} : qemuMonitorJSONIOProcessLine:{} : QEMU_MONITOR_RECV_EVENT: mon=0x7f{:010x} event={{\"timestamp\": {{\"seconds\": {}}}}}", At(at, Way::Blank), self.pids[0], dice.below(999), dice.below(1 << 40), at / 1_000_000));
     }
 }

@@ -70,7 +70,9 @@ pub fn request<'a>(head: &Head<'a>, details: &'a Details<'a>) -> Option<Request<
         Form::Access => web(head.rest),
         Form::Uwsgi => uwsgi(&details.message),
         Form::Syslog => haproxy(&details.message),
-        Form::Oslo | Form::OsloShort | Form::Json | Form::JournalJson | Form::JournalExport => served(&details.message),
+        Form::Oslo | Form::OsloShort | Form::Json | Form::JournalJson | Form::JournalExport => {
+            served(&details.message)
+        }
         _ => None,
     }
 }
@@ -78,7 +80,9 @@ pub fn request<'a>(head: &Head<'a>, details: &'a Details<'a>) -> Option<Request<
 /// `10.0.0.7 "GET /v2.1/servers HTTP/1.1" status: 200  len: 1234 time: 0.1234567`, and glance's kin of it.
 fn served(message: &[u8]) -> Option<Request<'_>> {
     let quote = memchr::memchr(b'"', &message[..message.len().min(200)])?;
-    if quote == 0 || message.first().is_some_and(|c| !(c.is_ascii_hexdigit() || matches!(c, b'<' | b':' | b'-'))) {
+    if quote == 0
+        || message.first().is_some_and(|c| !(c.is_ascii_hexdigit() || matches!(c, b'<' | b':' | b'-')))
+    {
         return None;
     }
     let (method, path, rest) = quoted(&message[quote..])?;
@@ -115,11 +119,7 @@ fn web(line: &[u8]) -> Option<Request<'_>> {
     let mut words = rest.split(|c| *c == b' ').skip(2);
     let micros = match words.next() {
         Some(word) if word.first().is_some_and(u8::is_ascii_digit) => number(word),
-        _ => rest
-            .rsplit(|c| *c == b' ')
-            .next()
-            .and_then(|word| word.strip_suffix(b"(us)"))
-            .and_then(number),
+        _ => rest.rsplit(|c| *c == b' ').next().and_then(|word| word.strip_suffix(b"(us)")).and_then(number),
     };
     Some(Request { method, path, status: found, micros, backend: b"" })
 }
@@ -131,7 +131,8 @@ fn uwsgi(message: &[u8]) -> Option<Request<'_>> {
     let (path, method) = (words.next()?, words.next()?);
     let rest = &message[at..];
     let micros = after(rest, b" bytes in ").and_then(number).map(|ms| ms * 1000);
-    let answered = after(rest, b"(HTTP/").and_then(|text| text.split(|c| *c == b' ').nth(1)).and_then(status)?;
+    let answered =
+        after(rest, b"(HTTP/").and_then(|text| text.split(|c| *c == b' ').nth(1)).and_then(status)?;
     Some(Request { method, path, status: answered, micros, backend: b"" })
 }
 

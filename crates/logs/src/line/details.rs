@@ -70,7 +70,9 @@ fn object(line: &[u8]) -> Details<'_> {
                 b"request_id" => details.request = known(value),
                 b"global_request_id" => details.global = known(value),
                 b"user_id" | b"user" if details.user.is_empty() => details.user = known(value),
-                b"project_id" | b"project" | b"tenant" if details.project.is_empty() => details.project = known(value),
+                b"project_id" | b"project" | b"tenant" if details.project.is_empty() => {
+                    details.project = known(value)
+                }
                 b"instance" | b"resource_uuid" if details.instance.is_empty() => {
                     details.instance = uuid_of(json::bare(value))
                 }

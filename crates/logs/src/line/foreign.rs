@@ -114,7 +114,12 @@ fn ceph<'a>(when: When<'a>, rest: &'a [u8]) -> Option<Head<'a>> {
             }
         };
         let said = &level[end + 1..];
-        return Some(Head { program: b"ceph", pid: &rest[..hex], rest: said, ..Head::new(Form::Ceph, severity, when) });
+        return Some(Head {
+            program: b"ceph",
+            pid: &rest[..hex],
+            rest: said,
+            ..Head::new(Form::Ceph, severity, when)
+        });
     }
     let at = memchr::memmem::find(&rest[..rest.len().min(120)], b" : cluster [")?;
     let word = rest.get(at + 12..)?;
@@ -126,10 +131,12 @@ fn ceph<'a>(when: When<'a>, rest: &'a [u8]) -> Option<Head<'a>> {
 
 /// `qemu-kvm: terminating on signal 15 from pid …`
 fn qemu<'a>(when: When<'a>, rest: &'a [u8]) -> Option<Head<'a>> {
-    let end = memchr::memmem::find(&rest[..rest.len().min(40)], b": ").filter(|_| rest.starts_with(b"qemu"))?;
+    let end =
+        memchr::memmem::find(&rest[..rest.len().min(40)], b": ").filter(|_| rest.starts_with(b"qemu"))?;
     let said = &rest[end + 2..];
     let is_warning = said.starts_with(b"warning:");
-    let is_bad = memchr::memmem::find(said, b"rror").is_some() || said.starts_with(b"terminating on signal 9");
+    let is_bad =
+        memchr::memmem::find(said, b"rror").is_some() || said.starts_with(b"terminating on signal 9");
     let severity = match (is_warning, is_bad) {
         (true, _) => Severity::Warning,
         (false, true) => Severity::Error,
@@ -181,7 +188,8 @@ pub(super) fn bracketed<'a>(line: &'a [u8], depth: usize) -> Option<Head<'a>> {
             pid = number.split(|c| *c == b':').next()?;
         } else if let Some(found) = severity_of(word) {
             severity = found;
-        } else if !(word.starts_with(b"client ") || word.starts_with(b"remote ") || word.starts_with(b"tid ")) {
+        } else if !(word.starts_with(b"client ") || word.starts_with(b"remote ") || word.starts_with(b"tid "))
+        {
             break;
         }
         rest = inside[end + 1..].strip_prefix(b" ").unwrap_or(&inside[end + 1..]);
@@ -211,7 +219,8 @@ pub(super) fn spoken(line: &[u8]) -> Option<Head<'_>> {
         b"--- no python application found",
         b"*** HARAKIRI",
     ];
-    const WELL: [&[u8]; 4] = [b"*** Starting uWSGI", b"*** Operational MODE", b"spawned uWSGI ", b"WSGI app "];
+    const WELL: [&[u8]; 4] =
+        [b"*** Starting uWSGI", b"*** Operational MODE", b"spawned uWSGI ", b"WSGI app "];
     let severity = match () {
         () if BAD.iter().any(|begin| line.starts_with(begin)) => Severity::Error,
         () if WELL.iter().any(|begin| line.starts_with(begin)) => Severity::Info,

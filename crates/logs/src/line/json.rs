@@ -101,7 +101,9 @@ pub(super) fn head<'a>(line: &'a [u8], depth: usize) -> Option<Head<'a>> {
         }
         // Never less exact than `asctime`, and free of zones.
         b"created" => head.when = When::Seconds(bare(value)),
-        b"name" | b"python_module" | b"SYSLOG_IDENTIFIER" | b"logger" | b"programname" if head.program.is_empty() => {
+        b"name" | b"python_module" | b"SYSLOG_IDENTIFIER" | b"logger" | b"programname"
+            if head.program.is_empty() =>
+        {
             head.program = bare(value)
         }
         b"process" | b"pid" | b"_PID" | b"Pid" if head.pid.is_empty() => head.pid = bare(value),
@@ -139,7 +141,11 @@ pub(super) fn head<'a>(line: &'a [u8], depth: usize) -> Option<Head<'a>> {
             let mut head = Head { is_partial: !is_journal && !inner.ends_with(b"\\n\""), ..head };
             if head.has_inner && is_journal {
                 // A service that writes to its journal by itself knows its level better than its standard error does.
-                head.severity = head.severity.max(if head.form == Form::Syslog { outer.severity } else { Severity::Debug });
+                head.severity = head.severity.max(if head.form == Form::Syslog {
+                    outer.severity
+                } else {
+                    Severity::Debug
+                });
             }
             Some(head)
         }
@@ -183,12 +189,17 @@ pub(crate) fn each_field<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8], &'a 
         if let Some(equals) = memchr::memchr(b'=', line) {
             each(&line[..equals], &line[equals + 1..]);
             rest = next;
-        } else if !line.is_empty() && line.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == b'_') {
+        } else if !line.is_empty()
+            && line.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == b'_')
+        {
             // A value that is no plain line: its length in eight bytes, then the value.
-            let Some(length) = next.get(..8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes) else {
+            let Some(length) = next.get(..8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
+            else {
                 return;
             };
-            let Some(value) = usize::try_from(length).ok().and_then(|length| next.get(8..8usize.checked_add(length)?)) else {
+            let Some(value) =
+                usize::try_from(length).ok().and_then(|length| next.get(8..8usize.checked_add(length)?))
+            else {
                 return;
             };
             each(line, value);

@@ -256,9 +256,9 @@ fn other<'a>(line: &'a [u8], below: &'a [u8], depth: usize) -> Option<Head<'a>> 
     match line.first()? {
         b'0'..=b'9' => match stamp::iso_length(line) {
             Some(length) => timed(line, length, depth),
-            None => foreign::short_dated(line)
-                .or_else(|| access::head(line))
-                .or_else(|| prefixed(line, depth)),
+            None => {
+                foreign::short_dated(line).or_else(|| access::head(line)).or_else(|| prefixed(line, depth))
+            }
         },
         b'[' => foreign::bracketed(line, depth),
         b'{' => json::head(line, depth),
@@ -268,9 +268,7 @@ fn other<'a>(line: &'a [u8], below: &'a [u8], depth: usize) -> Option<Head<'a>> 
         b'*' | b's' | b'D' | b'W' | b'n' | b'S' | b'I' | b'E' | b'C' | b'T' | b'A'
             if depth == 0 || line[0] != b'*' =>
         {
-            foreign::spoken(line)
-                .or_else(|| oslo::short(line, depth))
-                .or_else(|| named(line, depth))
+            foreign::spoken(line).or_else(|| oslo::short(line, depth)).or_else(|| named(line, depth))
         }
         _ => named(line, depth),
     }
@@ -336,7 +334,9 @@ pub(crate) fn severity_of(word: &[u8]) -> Option<Severity> {
         b"INFO" | b"NOTICE" | b"NOTE" | b"AUDIT" | b"SYSTEM" | b"INF" => Severity::Info,
         b"WARNING" | b"WARN" | b"WRN" => Severity::Warning,
         b"ERROR" | b"ERR" | b"TRACE" => Severity::Error,
-        b"CRITICAL" | b"CRIT" | b"FATAL" | b"EMER" | b"EMERG" | b"ALERT" | b"SEC" | b"PANIC" => Severity::Critical,
+        b"CRITICAL" | b"CRIT" | b"FATAL" | b"EMER" | b"EMERG" | b"ALERT" | b"SEC" | b"PANIC" => {
+            Severity::Critical
+        }
         _ => return None,
     })
 }

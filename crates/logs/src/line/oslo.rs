@@ -16,7 +16,8 @@ pub(super) fn head(line: &[u8]) -> Option<Head<'_>> {
     if b[4] != b'-' || b[7] != b'-' || b[13] != b':' || b[16] != b':' || b[19] != b'.' || b[10] != b' ' {
         return None;
     }
-    let time_end = if b[23] == b' ' { 23 } else { 20 + line[20..].iter().take(7).position(|c| *c == b' ')? };
+    let time_end =
+        if b[23] == b' ' { 23 } else { 20 + line[20..].iter().take(7).position(|c| *c == b' ')? };
     after_time(When::Iso(&line[..time_end]), &line[time_end + 1..])
 }
 
@@ -32,7 +33,9 @@ pub(super) fn after_time<'a>(when: When<'a>, rest: &'a [u8]) -> Option<Head<'a>>
     let rest = rest.get(length + 1..)?;
     let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
     let (program, rest) = (&rest[..end], &rest[end..]);
-    if program.is_empty() || !program.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-')) {
+    if program.is_empty()
+        || !program.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-'))
+    {
         return None;
     }
     let is_bare = severity >= Severity::Error && !has_context(rest);
@@ -156,6 +159,8 @@ fn context<'a>(text: &'a [u8], told: &mut Told<'a>) -> bool {
             told.request = word;
             true
         }
-        None => count == 1 && text.len() <= 40 && text.iter().all(|c| c.is_ascii_alphanumeric() || *c == b'-'),
+        None => {
+            count == 1 && text.len() <= 40 && text.iter().all(|c| c.is_ascii_alphanumeric() || *c == b'-')
+        }
     }
 }

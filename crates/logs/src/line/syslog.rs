@@ -56,7 +56,10 @@ pub(super) fn bsd<'a>(line: &'a [u8], depth: usize) -> Option<Head<'a>> {
 pub(super) fn precise<'a>(when: When<'a>, rest: &'a [u8], depth: usize) -> Option<Head<'a>> {
     // Without the zone it is some other line that happens to have a time.
     let When::Iso(time) = when else { return None };
-    let has_zone = time.len() > 19 && (time.ends_with(b"Z") || matches!(time[time.len() - 6..][..2], [b'+' | b'-', _]) || matches!(time[time.len() - 5], b'+' | b'-'));
+    let has_zone = time.len() > 19
+        && (time.ends_with(b"Z")
+            || matches!(time[time.len() - 6..][..2], [b'+' | b'-', _])
+            || matches!(time[time.len() - 5], b'+' | b'-'));
     if has_zone { tagged(when, rest, None, depth) } else { None }
 }
 
@@ -72,7 +75,8 @@ pub(super) fn numbered<'a>(line: &'a [u8], depth: usize) -> Option<Head<'a>> {
         return tagged(When::Bsd(time), rest.get(16..)?, Some(severity), depth);
     };
     let mut words = rest.splitn(7, |c| *c == b' ');
-    let (time, host, app, pid, _id) = (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
+    let (time, host, app, pid, _id) =
+        (words.next()?, words.next()?, words.next()?, words.next()?, words.next()?);
     let (data, message) = (words.next()?, words.next().unwrap_or_default());
     let when = if time == b"-" {
         When::Never
@@ -97,7 +101,8 @@ pub(super) fn numbered<'a>(line: &'a [u8], depth: usize) -> Option<Head<'a>> {
 fn tagged<'a>(when: When<'a>, rest: &'a [u8], severity: Option<Severity>, depth: usize) -> Option<Head<'a>> {
     let host_end = memchr::memchr(b' ', &rest[..rest.len().min(80)])?;
     let (host, rest) = (&rest[..host_end], &rest[host_end + 1..]);
-    let is_host = !host.is_empty() && host.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':'));
+    let is_host = !host.is_empty()
+        && host.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':'));
     let end = memchr::memmem::find(&rest[..rest.len().min(200)], b":")?;
     let tag = &rest[..end];
     let is_tag = |tag: &[u8]| {

@@ -149,7 +149,14 @@ pub fn is_traceable(id: &str) -> bool {
 
 /// Follows an id, and requests that are known to be of it.
 pub fn trace(sources: &[Source], id: &str, actions: &[String]) -> Trace {
-    let mut work = Work { sources, steps: BTreeMap::new(), files: 0, bytes: 0, unread: BTreeSet::new(), holes: BTreeMap::new() };
+    let mut work = Work {
+        sources,
+        steps: BTreeMap::new(),
+        files: 0,
+        bytes: 0,
+        unread: BTreeSet::new(),
+        holes: BTreeMap::new(),
+    };
     let is_request = id.starts_with("req-");
     let mut asked: Vec<String> = actions.iter().filter(|action| is_traceable(action)).cloned().collect();
     asked.insert(0, id.to_owned());
@@ -157,13 +164,15 @@ pub fn trace(sources: &[Source], id: &str, actions: &[String]) -> Trace {
     work.files = sources.len() as u64 - work.unread.len() as u64;
 
     // Requests on its behalf, and requests of those.
-    let mut requests: BTreeMap<String, Option<String>> = actions.iter().map(|id| (id.clone(), None)).collect();
+    let mut requests: BTreeMap<String, Option<String>> =
+        actions.iter().map(|id| (id.clone(), None)).collect();
     if is_request {
         requests.insert(id.to_owned(), None);
     }
     let mut searched: HashSet<String> = asked.iter().cloned().collect();
     for _ in 0..ROUNDS_MAX {
-        let found: Vec<(String, Option<String>)> = work.steps.values().filter_map(|seen| caused(seen, id, &requests)).collect();
+        let found: Vec<(String, Option<String>)> =
+            work.steps.values().filter_map(|seen| caused(seen, id, &requests)).collect();
         for (request, caused_by) in found {
             if requests.len() < REQUESTS_MAX {
                 requests.entry(request).or_insert(caused_by);
@@ -181,8 +190,11 @@ pub fn trace(sources: &[Source], id: &str, actions: &[String]) -> Trace {
     // What its ports and volumes went through without a request's id.
     let resources: Vec<Resource> = work.resources(id, &requests);
     let mut names: Vec<String> = resources.iter().map(|resource| resource.id.clone()).collect();
-    let devices: Vec<String> =
-        resources.iter().filter(|resource| resource.kind == "port").map(|resource| format!("tap{}", &resource.id[..11])).collect();
+    let devices: Vec<String> = resources
+        .iter()
+        .filter(|resource| resource.kind == "port")
+        .map(|resource| format!("tap{}", &resource.id[..11]))
+        .collect();
     names.extend(devices);
     if !work.steps.is_empty() {
         let windows = work.windows();
@@ -192,7 +204,11 @@ pub fn trace(sources: &[Source], id: &str, actions: &[String]) -> Trace {
 }
 
 /// The request of a record, if it is one that is to be followed, and what caused it.
-fn caused(seen: &Seen, id: &str, known: &BTreeMap<String, Option<String>>) -> Option<(String, Option<String>)> {
+fn caused(
+    seen: &Seen,
+    id: &str,
+    known: &BTreeMap<String, Option<String>>,
+) -> Option<(String, Option<String>)> {
     let is_background = seen.step.user.is_empty() && seen.step.global.is_empty();
     if seen.step.request.is_empty() || is_background {
         return None;
@@ -263,7 +279,9 @@ impl Work<'_> {
     fn resources(&self, id: &str, requests: &BTreeMap<String, Option<String>>) -> Vec<Resource> {
         let mut found: BTreeMap<Resource, u32> = BTreeMap::new();
         for seen in self.steps.values() {
-            let is_own = seen.by == By::Id || requests.contains_key(&seen.step.request) || requests.contains_key(&seen.step.global);
+            let is_own = seen.by == By::Id
+                || requests.contains_key(&seen.step.request)
+                || requests.contains_key(&seen.step.global);
             if !is_own {
                 continue;
             }
@@ -275,7 +293,8 @@ impl Work<'_> {
         }
         let mut found: Vec<(Resource, u32)> = found.into_iter().collect();
         found.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let mut kept: Vec<Resource> = found.into_iter().take(RESOURCES_MAX).map(|(resource, _)| resource).collect();
+        let mut kept: Vec<Resource> =
+            found.into_iter().take(RESOURCES_MAX).map(|(resource, _)| resource).collect();
         kept.sort();
         kept
     }
@@ -315,7 +334,11 @@ impl Work<'_> {
             steps.push(one.into_step());
         }
         let told = phase::tell(&steps);
-        let mut holes: Vec<String> = self.holes.iter().map(|(log, count)| format!("{log}: {count} lines say that lines are missing")).collect();
+        let mut holes: Vec<String> = self
+            .holes
+            .iter()
+            .map(|(log, count)| format!("{log}: {count} lines say that lines are missing"))
+            .collect();
         if kind == "server" || kind == "request" {
             holes.extend(phase::missing(self.sources, &steps));
         }
@@ -326,7 +349,11 @@ impl Work<'_> {
         let verdict = if steps.is_empty() { Verdict::Unseen } else { told.verdict };
         let requests = requests
             .into_iter()
-            .map(|(id, caused_by)| Followed { services: services.remove(&id).unwrap_or_default(), id, caused_by })
+            .map(|(id, caused_by)| Followed {
+                services: services.remove(&id).unwrap_or_default(),
+                id,
+                caused_by,
+            })
             .collect();
         Trace {
             id: id.to_owned(),

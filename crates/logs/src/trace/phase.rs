@@ -172,14 +172,21 @@ pub(super) fn tell(steps: &[Step]) -> Told {
     let verdict = match () {
         () if failed.is_some() || phases.iter().any(|phase| phase.status == "failed") => Verdict::Failed,
         () if phases.iter().any(|phase| phase.ends) => Verdict::Done,
-        () if steps.iter().any(|step| step.severity >= Severity::Error && step.by != By::Resource) => Verdict::Failed,
+        () if steps.iter().any(|step| step.severity >= Severity::Error && step.by != By::Resource) => {
+            Verdict::Failed
+        }
         () => Verdict::Open,
     };
     Told { anomaly: first_wrong(steps, &phases, late, seconds), phases, verdict }
 }
 
 /// The first record that says that something is wrong, or the first silence that was too long.
-fn first_wrong(steps: &[Step], phases: &[Phase], late: Option<usize>, seconds: impl Fn(Moment) -> f64) -> Option<Anomaly> {
+fn first_wrong(
+    steps: &[Step],
+    phases: &[Phase],
+    late: Option<usize>,
+    seconds: impl Fn(Moment) -> f64,
+) -> Option<Anomaly> {
     let said = |step: &Step| known(format!("{} {}", step.message, step.exception).as_bytes());
     let is_wrong = |step: &Step| {
         step.severity >= Severity::Error
@@ -190,7 +197,8 @@ fn first_wrong(steps: &[Step], phases: &[Phase], late: Option<usize>, seconds: i
     let silence = late.map(|number| &phases[number]);
     // A cause that is known further down explains an error that is not.
     let any_known = || steps.iter().filter(|step| is_wrong(step)).find_map(said);
-    let phase_at = |at: Moment| phases.iter().rev().find(|phase| phase.at <= at).map(|phase| phase.phase.clone());
+    let phase_at =
+        |at: Moment| phases.iter().rev().find(|phase| phase.at <= at).map(|phase| phase.phase.clone());
     match (wrong, silence) {
         (Some(step), silence) if silence.is_none_or(|phase| step.at <= phase.last) => {
             let known = said(step);
@@ -199,7 +207,11 @@ fn first_wrong(steps: &[Step], phases: &[Phase], late: Option<usize>, seconds: i
                 (None, Some(_)) => "medium",
                 _ => "low",
             };
-            let what = if step.exception.is_empty() { note(step) } else { format!("{} ({})", note(step), step.exception) };
+            let what = if step.exception.is_empty() {
+                note(step)
+            } else {
+                format!("{} ({})", note(step), step.exception)
+            };
             Some(Anomaly {
                 phase: marker_of(step).map(|marker| marker.phase.clone()).or_else(|| phase_at(step.at)),
                 start_s: seconds(step.at),
@@ -237,7 +249,9 @@ pub(super) fn missing(sources: &[Source], steps: &[Step]) -> Vec<String> {
         .expected
         .iter()
         .filter(|expected| {
-            let has_log = sources.iter().any(|source| expected.services.iter().any(|name| source.service.contains(name.as_str())));
+            let has_log = sources
+                .iter()
+                .any(|source| expected.services.iter().any(|name| source.service.contains(name.as_str())));
             let has_step = steps.iter().any(|step| {
                 expected.loggers.iter().any(|logger| step.program.starts_with(logger.as_str()))
                     || expected.services.iter().any(|name| step.service.contains(name.as_str()))

@@ -113,7 +113,13 @@ pub(super) struct Found {
 }
 
 /// Looks through one log, or its parts around given times.
-pub(super) fn search(number: usize, source: &Source, needles: &Needles, windows: Option<&[(Moment, Moment)]>, by: By) -> Found {
+pub(super) fn search(
+    number: usize,
+    source: &Source,
+    needles: &Needles,
+    windows: Option<&[(Moment, Moment)]>,
+    by: By,
+) -> Found {
     let mut found = Found::default();
     let unread = |why: String| Unread { what: source.name.clone(), why };
     let parts: Vec<(u64, Option<u64>)> = match windows {
@@ -199,7 +205,8 @@ impl Pass<'_> {
                 return;
             }
             let has_hit = if self.is_export && line.begins {
-                let end = memmem::find(&text[line.at..], b"\n__CURSOR=").map_or(text.len(), |at| line.at + at);
+                let end =
+                    memmem::find(&text[line.at..], b"\n__CURSOR=").map_or(text.len(), |at| line.at + at);
                 self.needles.first(&text[line.at..end]).is_some()
             } else {
                 self.needles.first(line.text).is_some()
@@ -207,7 +214,8 @@ impl Pass<'_> {
             if !has_hit {
                 return;
             }
-            let begin = recent.iter().rev().find(|(record, _)| *record == line.record).map_or(line.at, |(_, at)| *at);
+            let begin =
+                recent.iter().rev().find(|(record, _)| *record == line.record).map_or(line.at, |(_, at)| *at);
             if let Some(seen) = self.seen(text, begin, line.text, clock, found, from) {
                 open.push((line.record, seen));
                 if open.len() > 64 {
@@ -218,7 +226,15 @@ impl Pass<'_> {
         found.seen.extend(open.into_iter().map(|(_, seen)| seen));
     }
 
-    fn seen(&self, text: &[u8], begin: usize, hit: &[u8], clock: &mut Clock, found: &mut Found, from: usize) -> Option<Seen> {
+    fn seen(
+        &self,
+        text: &[u8],
+        begin: usize,
+        hit: &[u8],
+        clock: &mut Clock,
+        found: &mut Found,
+        from: usize,
+    ) -> Option<Seen> {
         let end = memchr::memchr(b'\n', &text[begin..]).map_or(text.len(), |length| begin + length);
         let below = text.get(end + 1..).unwrap_or_default();
         let head = head(&text[begin..end], below)?;
@@ -306,7 +322,12 @@ fn offset_of(file: &File, source: &Source, length: u64, moment: Moment) -> std::
 }
 
 /// The first record with a time behind a place, and its time.
-fn record_at(file: &File, source: &Source, place: u64, probe: &mut [u8]) -> std::io::Result<Option<(u64, Moment)>> {
+fn record_at(
+    file: &File,
+    source: &Source,
+    place: u64,
+    probe: &mut [u8],
+) -> std::io::Result<Option<(u64, Moment)>> {
     let length = file.read_at(probe, place)?;
     let text = &probe[..length];
     let Some(mut at) = memchr::memchr(b'\n', text).map(|at| at + 1) else { return Ok(None) };

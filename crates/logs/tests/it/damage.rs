@@ -104,7 +104,8 @@ fn times_that_jump_back_are_said_and_keep_their_place() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("x.log");
     let line = |time: &str| format!("2026-11-21 {time}.000 1 INFO nova.api [-] at {time}\n");
-    let text: String = ["10:00:00", "10:00:02", "10:00:01", "09:00:00", "09:00:01", "10:00:03"].map(line).concat();
+    let text: String =
+        ["10:00:00", "10:00:02", "10:00:01", "09:00:00", "09:00:01", "10:00:03"].map(line).concat();
     std::fs::write(&path, text).unwrap();
     let mut told = Vec::new();
     let merged = merge(&[source(&path)], None, None, |placed| {
@@ -167,7 +168,10 @@ fn very_many_logs_are_merged_few_at_a_time() {
 fn an_archive_stays_below_its_directory() {
     let home = tempfile::tempdir().unwrap();
     let archive = home.path().join("node.tar.gz");
-    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(std::fs::File::create(&archive).unwrap(), flate2::Compression::fast()));
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(
+        std::fs::File::create(&archive).unwrap(),
+        flate2::Compression::fast(),
+    ));
     let mut add = |name: &str| {
         let mut header = tar::Header::new_gnu();
         header.set_size(LINE.len() as u64);
@@ -189,7 +193,8 @@ fn an_archive_stays_below_its_directory() {
     assert!(into.join("outside.log").is_file() && into.join("absolute.log").is_file());
     assert!(!home.path().join("in/outside.log").exists());
     let mut found = Found::default();
-    let place = Place { path: into, host: "?".into(), zone: jiff::tz::TimeZone::UTC, ahead_us: 0, below: None };
+    let place =
+        Place { path: into, host: "?".into(), zone: jiff::tz::TimeZone::UTC, ahead_us: 0, below: None };
     found.look(&place, None);
     found.finish();
     let names: Vec<&str> = found.sources.iter().map(|source| source.name.as_str()).collect();

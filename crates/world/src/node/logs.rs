@@ -185,7 +185,9 @@ impl Connections {
                     }
                     file.write_all(&data).await.map_err(|error| failed(error.to_string()))?;
                 }
-                ChannelMsg::ExtendedData { data, ext: STANDARD_ERROR } if complaint.len() < COMPLAINT_BYTES_MAX => {
+                ChannelMsg::ExtendedData { data, ext: STANDARD_ERROR }
+                    if complaint.len() < COMPLAINT_BYTES_MAX =>
+                {
                     complaint.extend_from_slice(&data);
                 }
                 ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
@@ -196,11 +198,14 @@ impl Connections {
         let _ = writer.close().await;
         file.flush().await.map_err(|error| failed(error.to_string()))?;
         let complaint = super::redact::redact(String::from_utf8_lossy(&complaint).trim());
-        let came = came.ok_or_else(|| failed(if complaint.is_empty() { "it said nothing".to_owned() } else { complaint.clone() }))?;
+        let came = came.ok_or_else(|| {
+            failed(if complaint.is_empty() { "it said nothing".to_owned() } else { complaint.clone() })
+        })?;
         if status.is_none() {
             return Err(failed("the connection broke".to_owned()));
         }
-        clock(&first_lines, sent, came).ok_or_else(|| failed("it did not say what time it is there".to_owned()))
+        clock(&first_lines, sent, came)
+            .ok_or_else(|| failed("it did not say what time it is there".to_owned()))
     }
 }
 
