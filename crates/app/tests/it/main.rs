@@ -13,6 +13,8 @@ mod grammar;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod settings;

@@ -133,10 +133,12 @@ pub(super) async fn tail(context: &Context, typed: Tail) -> Result<Exit, Failure
             while let Some(block) = log.added() {
                 show(&block, source, log, least, context.printer.is_json(), &mut out);
             }
-            let now = std::fs::metadata(path.as_path()).ok();
-            if now.is_some_and(|now| now.ino() != log.inode)
-                && let Some(new) = Followed::open(path, false)
-            {
+            let has_rotated = std::fs::metadata(path.as_path()).is_ok_and(|now| now.ino() != log.inode);
+            if has_rotated && let Some(new) = Followed::open(path, false) {
+                // What was written between the look and the rotation.
+                while let Some(block) = log.added() {
+                    show(&block, source, log, least, context.printer.is_json(), &mut out);
+                }
                 *log = new;
             }
         }
