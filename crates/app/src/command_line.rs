@@ -83,6 +83,9 @@ pub enum Noun {
     /// See and steer what was begun.
     #[command(subcommand, arg_required_else_help = true)]
     Run(words::run::Run),
+    /// Read logs across services and hosts: errors, one request's way, everything in order of time.
+    #[command(subcommand, arg_required_else_help = true)]
+    Logs(words::logs::Logs),
     /// A real cloud on this machine, to try things on.
     #[command(subcommand, arg_required_else_help = true)]
     Lab(words::lab::Lab),

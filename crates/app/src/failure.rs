@@ -18,6 +18,8 @@ pub enum Exit {
     Warnings,
     /// Something is wrong.
     Errors,
+    /// The answer is not whole: something could not be read.
+    Partly,
 }
 
 impl Exit {
@@ -27,6 +29,7 @@ impl Exit {
             Exit::Done => 0,
             Exit::Warnings => 3,
             Exit::Errors => 4,
+            Exit::Partly => 6,
         }
     }
 }

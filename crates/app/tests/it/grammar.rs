@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 39] = [
     "",
     "cloud",
     "cloud scan",
@@ -20,6 +20,13 @@ const COMMANDS: [&str; 31] = [
     "run pause",
     "run abort",
     "run rollback",
+    "logs",
+    "logs errors",
+    "logs trace",
+    "logs merge",
+    "logs gate",
+    "logs rate",
+    "logs tail",
     "lab",
     "lab up",
     "lab down",
@@ -34,6 +41,7 @@ const COMMANDS: [&str; 31] = [
     "bench",
     "bench upgrade",
     "bench rollback",
+    "bench logs",
     "demo",
 ];
 

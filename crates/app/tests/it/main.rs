@@ -13,7 +13,10 @@ mod grammar;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod rehearse;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod settings;
