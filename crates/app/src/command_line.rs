@@ -83,6 +83,9 @@ pub enum Noun {
     /// See and steer what was begun.
     #[command(subcommand, arg_required_else_help = true)]
     Run(words::run::Run),
+    /// Try how machines are switched off, before it is needed.
+    #[command(subcommand, arg_required_else_help = true)]
+    Power(words::power::Power),
     /// A real cloud on this machine, to try things on.
     #[command(subcommand, arg_required_else_help = true)]
     Lab(words::lab::Lab),

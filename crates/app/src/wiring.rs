@@ -5,14 +5,14 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::settings::{CloudSettings, from_reader};
-use ostler_engine::seam::{Called, Cloud, Fut, Power, PowerState, Seams};
+use ostler_engine::seam::{Called, Cloud, Fut, Seams};
 use ostler_model::Timestamp;
 use ostler_model::catalogue::{Catalogue, CatalogueError};
 use ostler_model::event::Why;
-use ostler_model::ids::HostName;
 use ostler_model::step::{Call, Through};
 use ostler_world::node::{SshAccess, SshNodes};
 use ostler_world::openstack::{CredentialsError, KeystoneCloud};
+use ostler_world::power::Machines;
 use ostler_world::system::{SystemClock, SystemDice};
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Site {
         let seams = Seams {
             cloud: openstack,
             nodes,
-            power: Arc::new(NoPower),
+            power: Arc::new(Machines::without_words(cloud.power.clone())),
             store,
             clock: Arc::new(SystemClock),
             dice: Arc::new(SystemDice),
@@ -154,29 +154,6 @@ fn pages(directory: &Path) -> Result<Vec<(String, String)>, Failure> {
     }
     pages.sort();
     Ok(pages)
-}
-
-/// Power of machines, where nobody has said how it is had.
-struct NoPower;
-
-impl NoPower {
-    fn why(host: &HostName) -> Why {
-        Why::new(format!("it is not declared how the power of {host} is switched"))
-    }
-}
-
-impl Power for NoPower {
-    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerState, Why>> {
-        Box::pin(async move { Err(NoPower::why(host)) })
-    }
-
-    fn off<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>> {
-        Box::pin(async move { Err(NoPower::why(host)) })
-    }
-
-    fn on<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>> {
-        Box::pin(async move { Err(NoPower::why(host)) })
-    }
 }
 
 /// OpenStack, where the credentials could not be read.

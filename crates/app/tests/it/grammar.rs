@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 35] = [
     "",
     "cloud",
     "cloud scan",
@@ -20,6 +20,10 @@ const COMMANDS: [&str; 31] = [
     "run pause",
     "run abort",
     "run rollback",
+    "power",
+    "power state",
+    "power off",
+    "power on",
     "lab",
     "lab up",
     "lab down",
