@@ -11,7 +11,7 @@ use ostler_model::catalogue::{Catalogue, CatalogueError};
 use ostler_model::event::Why;
 use ostler_model::step::{Call, Through};
 use ostler_world::node::{SshAccess, SshNodes};
-use ostler_world::openstack::{CredentialsError, KeystoneCloud};
+use ostler_world::openstack::{ComputeSide, Credentials, CredentialsError, KeystoneCloud};
 use ostler_world::power::Machines;
 use ostler_world::system::{SystemClock, SystemDice};
 use std::path::Path;
@@ -61,12 +61,7 @@ impl Site {
             known_hosts: cloud.known_hosts.clone(),
         };
         let nodes = Arc::new(SshNodes::new(cloud.cloud.clone(), Arc::clone(&catalogue), access));
-        let (openstack, credentials): (Arc<dyn Cloud>, _) = match KeystoneCloud::new(
-            &cloud.cloud,
-            &cloud.clouds_yaml,
-            &cloud.clouds_entry,
-            nodes.connections(),
-        ) {
+        let (openstack, credentials): (Arc<dyn Cloud>, _) = match openstack(&cloud, &nodes) {
             Ok(openstack) => (Arc::new(openstack), Ok(())),
             Err(error) => (Arc::new(NoCredentials(error.to_string())), Err(unusable(&cloud, &error))),
         };
@@ -99,6 +94,13 @@ fn readable(what: &str, path: &Path, key: &str) -> Result<(), Failure> {
             "see to the file, or name another as `{key}` below `[clouds.….ssh]` in ostler.toml"
         ))
     })
+}
+
+/// OpenStack with the credentials that the settings name, or what is wrong with those.
+fn openstack(cloud: &CloudSettings, nodes: &SshNodes) -> Result<ComputeSide, CredentialsError> {
+    let credentials = Credentials::read(&cloud.clouds_yaml, &cloud.clouds_entry)?;
+    let calls = KeystoneCloud::with(&cloud.cloud, credentials.clone(), nodes.connections());
+    Ok(ComputeSide::new(calls, credentials))
 }
 
 fn unusable(cloud: &CloudSettings, error: &CredentialsError) -> Failure {

@@ -62,6 +62,10 @@ name!(
     /// A budget within its plan.
     BudgetName
 );
+name!(
+    /// An instance, by its UUID.
+    InstanceId
+);
 
 impl PlanId {
     /// The first twelve characters: enough for a person to compare.

@@ -274,21 +274,20 @@ impl Page<'_> {
 
     /// Keys that the kind does not have are refused: they were meant for something.
     fn only_what_fits(&self, table: &MeansTable) -> Result<(), Failure> {
-        let span = |found: Option<std::ops::Range<usize>>| found;
         let given = [
-            ("address", span(table.address.as_ref().map(Spanned::span))),
-            ("port", span(table.port.as_ref().map(Spanned::span))),
-            ("user", span(table.user.as_ref().map(Spanned::span))),
-            ("password-file", span(table.password_file.as_ref().map(Spanned::span))),
-            ("login", span(table.login.as_ref().map(Spanned::span))),
-            ("system", span(table.system.as_ref().map(Spanned::span))),
-            ("certificate", span(table.certificate.as_ref().map(Spanned::span))),
-            ("ca", span(table.ca.as_ref().map(Spanned::span))),
-            ("verify", span(table.verify.as_ref().map(Spanned::span))),
-            ("privilege", span(table.privilege.as_ref().map(Spanned::span))),
-            ("cipher", span(table.cipher.as_ref().map(Spanned::span))),
-            ("program", span(table.program.as_ref().map(Spanned::span))),
-            ("options", span(table.options.as_ref().map(Spanned::span))),
+            ("address", table.address.as_ref().map(Spanned::span)),
+            ("port", table.port.as_ref().map(Spanned::span)),
+            ("user", table.user.as_ref().map(Spanned::span)),
+            ("password-file", table.password_file.as_ref().map(Spanned::span)),
+            ("login", table.login.as_ref().map(Spanned::span)),
+            ("system", table.system.as_ref().map(Spanned::span)),
+            ("certificate", table.certificate.as_ref().map(Spanned::span)),
+            ("ca", table.ca.as_ref().map(Spanned::span)),
+            ("verify", table.verify.as_ref().map(Spanned::span)),
+            ("privilege", table.privilege.as_ref().map(Spanned::span)),
+            ("cipher", table.cipher.as_ref().map(Spanned::span)),
+            ("program", table.program.as_ref().map(Spanned::span)),
+            ("options", table.options.as_ref().map(Spanned::span)),
         ];
         let (kind, fits): (&str, &[&str]) = match table.kind.get_ref() {
             Kind::Redfish => (

@@ -55,6 +55,8 @@ pub fn command(plan: &Plan) -> String {
     match &plan.body.purpose {
         Purpose::Upgrade { .. } => format!("ostler upgrade run --plan {}", plan.id.short()),
         Purpose::Rollback { of, .. } => format!("ostler run rollback {of}"),
+        Purpose::Recover { .. } => "ostler ha status".to_owned(),
+        Purpose::Return { host } => format!("ostler ha return {host}"),
     }
 }
 
@@ -158,7 +160,7 @@ fn finals(printer: &Printer, offer: &Offer) -> String {
             let none = "there is no point of no return; `ostler run rollback RUN --dry-run` says what the way back costs";
             list(printer, Ink::Heading, "Way back", &[none.to_owned()])
         }
-        (true, Purpose::Rollback { .. }) => String::new(),
+        (true, Purpose::Rollback { .. } | Purpose::Recover { .. } | Purpose::Return { .. }) => String::new(),
     }
 }
 

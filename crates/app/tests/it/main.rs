@@ -13,6 +13,8 @@ mod grammar;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod power;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod settings;

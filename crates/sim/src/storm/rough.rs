@@ -6,6 +6,7 @@ use super::weather::{Life, StoreIll, Weather};
 use crate::clock::SimClock;
 use ostler_engine::seam::{Called, Clock, Cloud, Fut, Lease, Nodes, Seams, Store, StoreError};
 use ostler_model::Timestamp;
+use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Outcome, Why};
 use ostler_model::ids::{HostName, PlanId, RunId};
 use ostler_model::inventory::{Fact, Inventory};
@@ -87,6 +88,18 @@ impl Cloud for Rough {
                 None => self.inner.cloud.call(through, calls).await,
             }
         }))
+    }
+
+    fn look<'a>(&'a self, scope: &'a Scope) -> Fut<'a, Result<Compute, Why>> {
+        Box::pin(self.through(self.inner.cloud.look(scope)))
+    }
+
+    fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {
+        Box::pin(self.through(self.inner.cloud.begin(job)))
+    }
+
+    fn settle<'a>(&'a self, job: &'a Job) -> Fut<'a, Outcome> {
+        Box::pin(self.through(self.inner.cloud.settle(job)))
     }
 }
 

@@ -138,7 +138,8 @@ mod tests {
              it has public in north, internal in north, public in south"
         );
         assert!(text(&PLACEMENT, None).ends_with("it has `compute`"));
-        let nothing = Catalogue::read(&json!({"token": []})).url(&COMPUTE, Interface::Public, None);
+        let nothing = Catalogue::read(&json!({"token": []}));
+        let nothing = nothing.url(&COMPUTE, Interface::Public, None);
         assert!(nothing.unwrap_err().to_string().ends_with("it has nothing at all"));
     }
 }

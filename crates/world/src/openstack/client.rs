@@ -10,14 +10,14 @@ use super::error::{ApiError, words_of};
 use super::gate::Gate;
 use super::login::Login;
 use super::version::{Microversion, Range, announced};
-use crate::web::{Answer, Ask, TrustError, Web, WebError};
+use crate::web::{Answer, Ask, Web, WebError};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderName};
 use secrecy::SecretString;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -35,7 +35,7 @@ const API_VERSION: HeaderName = HeaderName::from_static("openstack-api-version")
 #[derive(Debug)]
 pub struct OpenStack {
     pub(super) login: Login,
-    web: Web,
+    web: OnceLock<Web>,
     services: Mutex<BTreeMap<&'static str, Arc<Endpoint>>>,
     gates: std::sync::Mutex<BTreeMap<&'static str, Arc<Gate>>>,
     requests: AtomicU64,
@@ -70,14 +70,24 @@ pub(super) struct Reply {
 
 impl OpenStack {
     /// A cloud's APIs; connects to nothing.
-    pub fn new(credentials: Credentials) -> Result<Self, TrustError> {
-        Ok(Self {
-            web: Web::new(&credentials.trust)?,
+    pub fn new(credentials: Credentials) -> Self {
+        Self {
+            web: OnceLock::new(),
             login: Login::new(credentials),
             services: Mutex::new(BTreeMap::new()),
             gates: std::sync::Mutex::new(BTreeMap::new()),
             requests: AtomicU64::new(0),
-        })
+        }
+    }
+
+    /// Reads the authorities' certificates when they are first needed: most commands ask no API.
+    fn web(&self) -> Result<&Web, WebError> {
+        if let Some(web) = self.web.get() {
+            return Ok(web);
+        }
+        let web = Web::new(&self.login.credentials.trust)
+            .map_err(|error| WebError::Impossible(error.to_string()))?;
+        Ok(self.web.get_or_init(|| web))
     }
 
     /// How many requests were sent so far, tokens and versions included.
@@ -195,14 +205,15 @@ impl OpenStack {
     }
 
     async fn session(&self) -> Result<Arc<super::login::Session>, ApiError> {
-        self.login.session(&self.web, &self.requests).await
+        let web = self.web().map_err(|error| failed("connecting to the cloud", error))?;
+        self.login.session(web, &self.requests).await
     }
 
     async fn ask(&self, service: &'static Service, ask: Ask) -> Result<Answer, WebError> {
         let gate = self.gate(service);
         let _place = gate.enter().await;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let answer = self.web.ask(ask).await?;
+        let answer = self.web()?.ask(ask).await?;
         match answer.status.as_u16() {
             429 | 503 => gate.was_too_much(answer.retry_after()),
             _ => gate.was_good(),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Who logs in, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Identity {
     /// A user with a password.
     Password {
@@ -89,7 +89,7 @@ pub enum Scope {
 }
 
 /// An entry's credentials.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Credentials {
     /// The entry's name.
     pub entry: String,

@@ -4,7 +4,7 @@
 
 use super::child::{Program, run};
 use super::secret::SecretFile;
-use super::switch::{Controller, Trouble, share, word};
+use super::switch::{Controller, Trouble, word};
 use ostler_engine::seam::PowerState;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ impl FenceAgent {
             environment: Vec::new(),
             input: Some(SecretString::from(input)),
         };
-        let finished = run(program, share(deadline)).await?;
+        let finished = run(program, deadline).await?;
         Ok((finished.code, finished.said()))
     }
 

@@ -4,7 +4,7 @@
 
 use super::child::{Program, run};
 use super::secret::SecretFile;
-use super::switch::{Controller, Trouble, share, word};
+use super::switch::{Controller, Trouble, word};
 use ostler_engine::seam::PowerState;
 use tokio::time::Instant;
 
@@ -37,7 +37,7 @@ impl Ipmi {
         arguments.extend(["chassis", "power", verb].map(str::to_owned));
         let environment = vec![("IPMI_PASSWORD", self.password.read()?)];
         let program = Program { path: "ipmitool", arguments, environment, input: None };
-        let finished = run(program, share(deadline)).await?;
+        let finished = run(program, deadline).await?;
         match finished.code {
             Some(0) => Ok(finished.output),
             _ => Err(self.failed(verb, &finished.said())),

@@ -4,7 +4,7 @@
 //! query the controller.
 
 use super::secret::SecretFile;
-use super::switch::{Controller, Trouble, share};
+use super::switch::{Controller, Trouble};
 use crate::web::{Answer, Ask, Trust, Web, WebError};
 use ostler_engine::seam::PowerState;
 use ostler_model::Timestamp;
@@ -65,7 +65,7 @@ impl Maas {
                 (ACCEPT, SecretString::from("application/json".to_owned())),
             ],
             body: form.map(|form| ("application/x-www-form-urlencoded", SecretString::from(form.to_owned()))),
-            limit: share(deadline).saturating_duration_since(Instant::now()),
+            limit: deadline.saturating_duration_since(Instant::now()),
         };
         let answer = self.web()?.ask(ask).await.map_err(|error| match &error {
             WebError::Untrusted { .. } => Trouble::final_(format!("{}: {error}", self.address))

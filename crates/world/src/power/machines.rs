@@ -10,15 +10,27 @@ use super::maas::Maas;
 use super::manual::{Words, vouched};
 use super::none;
 use super::redfish::Redfish;
-use super::switch::{Controller, Proof, Refusal, Trouble, bring, share, word};
-use ostler_engine::seam::{Fut, Power, PowerState};
+use super::switch::{Controller, Proof, Refusal, Trouble, bring, word};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use ostler_engine::seam::{Fut, Power, PowerReading, PowerState};
 use ostler_model::Timestamp;
 use ostler_model::event::Why;
 use ostler_model::ids::HostName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+/// How long a reading may take: a controller that is well needs about a second.
+const READ_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long the other means have to object when one reads `off`.
+const OBJECTION_LIMIT: Duration = Duration::from_secs(2);
+
+/// How old a reading may be that is shared: everybody who moves an instance asks whether its host is still off.
+const SHARED_FOR: Duration = Duration::from_secs(1);
 
 /// The name of an operator's word as a means.
 const WORD: &str = "an operator's word";
@@ -66,6 +78,8 @@ pub enum How {
 pub struct Machines {
     supplies: BTreeMap<HostName, Supply>,
     words: Words,
+    /// The last reading of each machine; held while it is read, so that who asks meanwhile gets the same.
+    readings: BTreeMap<HostName, Mutex<Option<(Instant, PowerReading)>>>,
 }
 
 impl std::fmt::Debug for Machines {
@@ -77,7 +91,8 @@ impl std::fmt::Debug for Machines {
 impl Machines {
     /// Machines with their supplies; operators' words are looked up by `words`.
     pub fn new(supplies: BTreeMap<HostName, Supply>, words: Words) -> Self {
-        Self { supplies, words }
+        let readings = supplies.keys().map(|host| (host.clone(), Mutex::new(None))).collect();
+        Self { supplies, words, readings }
     }
 
     /// Machines whose operators' words are not kept anywhere.
@@ -98,32 +113,60 @@ impl Machines {
         })
     }
 
-    /// Reads whether a machine has power, by the first means that can tell.
+    /// Reads whether a machine has power, by every means at once. One that reads `on` decides; `off` needs all that
+    /// answer to say so.
     pub async fn read(&self, host: &HostName) -> Result<(PowerState, Proof), Refusal> {
         let begun = Instant::now();
         let supply = self.supply(host)?;
+        let deadline = begun + READ_LIMIT;
+        let mut asked: FuturesUnordered<_> = supply
+            .means
+            .iter()
+            .map(|means| async move { (means, self.read_by(host, means, deadline).await) })
+            .collect();
+        let mut off = None;
         let mut troubles = Vec::new();
-        for means in &supply.means {
-            let deadline = begun + means.limit;
-            let read = match &means.how {
-                How::Redfish(controller) => controller.read(share(deadline)).await,
-                How::Ipmi(controller) => controller.read(share(deadline)).await,
-                How::Maas(controller) => controller.read(share(deadline)).await,
-                How::FenceAgent(controller) => controller.read(share(deadline)).await,
-                How::Manual => match vouched(&self.words, host, Timestamp::now()).await {
-                    Ok(what) => return Ok((PowerState::Off, proof(&means.name, what, begun))),
-                    Err(trouble) => Err(trouble),
-                },
-                How::None => Err(Trouble::new("`none` cannot tell")),
-            };
+        let mut wait_until = deadline;
+        while let Ok(Some((means, read))) = timeout_at(wait_until, asked.next()).await {
             match read {
-                Ok(state) => {
-                    return Ok((state, proof(&means.name, format!("read `{}`", word(state)), begun)));
+                Ok((PowerState::On, what)) => return Ok((PowerState::On, proof(&means.name, what, begun))),
+                Ok((PowerState::Off, what)) => {
+                    // The others may object, but not by their silence.
+                    wait_until = wait_until.min(Instant::now() + OBJECTION_LIMIT);
+                    let read = Proof {
+                        is_proof: !matches!(means.how, How::None),
+                        ..proof(&means.name, what, begun)
+                    };
+                    off = off.filter(|off: &Proof| off.is_proof).or(Some(read));
                 }
                 Err(trouble) => troubles.push((means, trouble)),
             }
         }
-        Err(all(&format!("nobody can tell whether {host} has power"), troubles))
+        match off {
+            Some(proof) => Ok((PowerState::Off, proof)),
+            None => Err(all(&format!("nobody can tell whether {host} has power"), troubles)),
+        }
+    }
+
+    async fn read_by(
+        &self,
+        host: &HostName,
+        means: &Means,
+        deadline: Instant,
+    ) -> Result<(PowerState, String), Trouble> {
+        let state = match &means.how {
+            How::Redfish(controller) => controller.read(deadline).await?,
+            How::Ipmi(controller) => controller.read(deadline).await?,
+            How::Maas(controller) => controller.read(deadline).await?,
+            How::FenceAgent(controller) => controller.read(deadline).await?,
+            How::Manual => {
+                return vouched(&self.words, host, Timestamp::now())
+                    .await
+                    .map(|what| (PowerState::Off, what));
+            }
+            How::None => return Ok((PowerState::Off, none::WORDS.to_owned())),
+        };
+        Ok((state, format!("read `{}`", word(state))))
     }
 
     /// Takes the power away, and answers when it is known to be away. Where no means can show that, an operator's word
@@ -187,8 +230,24 @@ impl Machines {
 }
 
 impl Power for Machines {
-    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerState, Why>> {
-        Box::pin(async move { self.read(host).await.map(|(state, _)| state).map_err(Refusal::why) })
+    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerReading, Why>> {
+        Box::pin(async move {
+            let Some(last) = self.readings.get(host) else {
+                return self.supply(host).map_err(Refusal::why).and(Err(Why::new("no such machine")));
+            };
+            let mut last = last.lock().await;
+            if let Some((at, reading)) = last.as_ref()
+                && at.elapsed() < SHARED_FOR
+            {
+                return Ok(reading.clone());
+            }
+            let (state, proof) = self.read(host).await.map_err(Refusal::why)?;
+            let means =
+                if proof.is_proof { proof.means } else { format!("{} ({})", proof.means, proof.what) };
+            let reading = PowerReading { state, means, at: proof.at };
+            *last = Some((Instant::now(), reading.clone()));
+            Ok(reading)
+        })
     }
 
     fn off<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>> {

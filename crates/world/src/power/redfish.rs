@@ -3,7 +3,7 @@
 //! It must never switch a machine that it only guessed: a controller with several systems must be told which.
 
 use super::secret::SecretFile;
-use super::switch::{Controller, Trouble, share};
+use super::switch::{Controller, Trouble};
 use crate::web::{Answer, Ask, Trust, Web, WebError};
 use ostler_engine::seam::PowerState;
 use reqwest::Method;
@@ -106,7 +106,7 @@ impl Redfish {
             url: format!("{}{path}", self.address),
             headers,
             body: body.map(|body| ("application/json", SecretString::from(body.to_string()))),
-            limit: share(deadline).saturating_duration_since(Instant::now()),
+            limit: deadline.saturating_duration_since(Instant::now()),
         };
         let answer = self.web()?.ask(ask).await.map_err(|error| self.unanswered(&error))?;
         match answer.status.as_u16() {

@@ -14,6 +14,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// Pause between two readings.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 
+/// Time that a question needs: with less of it left nothing more is asked.
+const QUESTION_MIN: Duration = Duration::from_millis(500);
+
 /// Readings in a row that must agree before a machine counts as off.
 const READINGS: u32 = 2;
 
@@ -112,16 +115,20 @@ pub(super) async fn bring(
     let mut orders = 0;
     let mut next_order = begun;
     let mut last = Trouble::new("nothing was read");
+    // What was read against the wish, also if nothing more was read after it.
+    let mut against: Option<String> = None;
     let mut accepted = false;
     loop {
         match controller.read(share(deadline)).await {
             Ok(state) if state == wanted => agreed += 1,
             Ok(state) => {
                 agreed = 0;
-                last = match accepted {
-                    true => Trouble::new(format!("it took the order, but still reads `{}`", word(state))),
-                    false => Trouble::new(format!("it reads `{}`", word(state))),
+                let what = match accepted {
+                    true => format!("it took the order, but still reads `{}`", word(state)),
+                    false => format!("it reads `{}`", word(state)),
                 };
+                against = Some(what.clone());
+                last = Trouble::new(what);
             }
             Err(trouble) if trouble.is_final => return Err(trouble),
             Err(trouble) => {
@@ -143,9 +150,11 @@ pub(super) async fn bring(
                 Err(trouble) => last = trouble,
             }
         }
-        if Instant::now() + READ_PAUSE >= deadline {
+        if Instant::now() + READ_PAUSE + QUESTION_MIN >= deadline {
             sleep_until(deadline).await;
-            last.what = format!("{} (given up after {} s)", last.what, limit.as_secs_f32());
+            let before = against.filter(|against| *against != last.what);
+            let before = before.map(|against| format!("{against}; then ")).unwrap_or_default();
+            last.what = format!("{before}{} (given up after {} s)", last.what, limit.as_secs_f32());
             return Err(last);
         }
         sleep(READ_PAUSE).await;

@@ -17,8 +17,8 @@ use std::time::Duration;
 /// Bytes of an answer that are read: a page of a thousand servers with all details is below 5 MB.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 
-/// How long a connection may take to come about. A host on the same continent answers in a tenth of it.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a connection may take to come about, TLS included: the processor of a power controller needs seconds for it.
+const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 
 /// Idle connections to one host that are kept: as many as requests to one service may be under way.
 const IDLE_MAX: usize = 16;

@@ -8,6 +8,8 @@ mod node_lab;
 mod node_power;
 mod node_sshd;
 mod node_sshd_server;
+mod nova;
+mod nova_fake;
 mod power;
 mod power_emulators;
 mod store;

@@ -19,7 +19,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// For what must not work.
-const SHORT: Duration = Duration::from_secs(3);
+const SHORT: Duration = Duration::from_secs(12);
 
 fn host() -> HostName {
     HostName::new("cmp1")
@@ -248,7 +248,7 @@ async fn pretended(state: &'static AtomicBool, obeys: bool) -> Server {
 
 fn redfish(url: &str, directory: &Path, login: Login) -> How {
     let password = SecretFile(password_file(directory, PASSWORD));
-    How::Redfish(Redfish::new(url, USER, password, login, None, Trust::System))
+    How::Redfish(Redfish::new(url, USER, password, login, None, Trust::Anyone))
 }
 
 #[tokio::test]
@@ -355,7 +355,7 @@ fn maas_answer(asked: &Asked, power: &Mutex<&'static str>) -> Told {
 
 fn maas(url: &str, directory: &Path, key: &str, hostname: &str) -> How {
     let key = SecretFile(password_file(directory, key));
-    How::Maas(Maas::new(&format!("{url}/MAAS/"), key, hostname, Trust::System))
+    How::Maas(Maas::new(&format!("{url}/MAAS/"), key, hostname, Trust::Anyone))
 }
 
 #[tokio::test]
@@ -430,5 +430,6 @@ async fn what_is_asked_before_may_say_no() {
 async fn none_is_never_called_a_proof() {
     let proof = off(How::None, LIMIT).await.unwrap();
     assert!(!proof.is_proof && proof.what.contains("NOT FENCED"), "{proof:?}");
-    assert!(machines(vec![("none", LIMIT, How::None)]).read(&host()).await.is_err());
+    let (_, read) = machines(vec![("none", LIMIT, How::None)]).read(&host()).await.unwrap();
+    assert!(!read.is_proof, "{read:?}");
 }

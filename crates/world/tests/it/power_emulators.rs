@@ -13,7 +13,7 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 /// The account that the emulators know.
 pub(crate) const USER: &str = "fence";
 /// Its password.
-pub(crate) const PASSWORD: &str = "s3cret pass";
+pub(crate) const PASSWORD: &str = "s3cret-pass";
 
 /// A password in a file, as the drivers want it.
 pub(crate) fn password_file(directory: &Path, password: &str) -> PathBuf {
@@ -207,9 +207,10 @@ impl IpmiSim {
             &["-c", "lan", "-f", "commands", "-n", "-s", "state"],
             directory.path(),
         );
-        // Whoever holds the port is the simulator: nobody else can have it then.
+        // Trying the port would take it from the simulator.
+        let listed = format!(":{port:04X} ");
         until("the IPMI simulator does not listen", directory.path(), || {
-            UdpSocket::bind(("127.0.0.1", port)).is_err()
+            std::fs::read_to_string("/proc/net/udp").is_ok_and(|sockets| sockets.contains(&listed))
         });
         IpmiSim { directory, port, child }
     }

@@ -18,6 +18,15 @@ const AGGREGATES: Range = since(1);
 /// Hypervisors have UUIDs, which Placement knows them by, since this version.
 const HYPERVISORS: Range = since(53);
 
+/// A group of servers has one policy since this version.
+const GROUPS: Range = since(64);
+
+/// Server groups on one page: what Nova gives at most by default.
+const GROUPS_PAGE: usize = 1_000;
+
+/// Pages of server groups that are read.
+const GROUP_PAGES_MAX: usize = 100;
+
 /// A group of hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aggregate {
@@ -48,6 +57,27 @@ pub struct Hypervisor {
     pub is_up: bool,
     /// Whether its compute service takes new servers.
     pub is_enabled: bool,
+}
+
+/// A group of servers with a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its UUID.
+    pub id: String,
+    /// Whether its members must not share a host.
+    pub keeps_apart: bool,
+    /// Its members.
+    pub members: Vec<String>,
+}
+
+impl Group {
+    fn read(value: &Value) -> Result<Self, String> {
+        Ok(Self {
+            id: needed(value, "id")?,
+            keeps_apart: text(value, "policy").as_deref() == Some("anti-affinity"),
+            members: listed(value, "members"),
+        })
+    }
 }
 
 impl Aggregate {
@@ -123,6 +153,26 @@ impl OpenStack {
             }
             done => done,
         }
+    }
+
+    /// Every project's groups of servers.
+    pub async fn groups(&self) -> Result<Vec<Group>, ApiError> {
+        let doing = "listing the server groups";
+        let version = self.version(&COMPUTE, GROUPS, doing).await?;
+        let mut all: Vec<Group> = Vec::new();
+        // These lists have no links to their next page.
+        for _ in 0..GROUP_PAGES_MAX {
+            let path =
+                format!("/os-server-groups?all_projects=True&limit={GROUPS_PAGE}&offset={}", all.len());
+            let mut page = self.nova_list(&path, "server_groups", version, doing, Group::read).await?;
+            page.retain(|group| !all.iter().any(|known| known.id == group.id));
+            let was_last = page.len() < GROUPS_PAGE;
+            all.append(&mut page);
+            if was_last {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     /// All hypervisors, with details.

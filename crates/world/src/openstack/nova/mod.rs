@@ -7,8 +7,8 @@ mod moves;
 mod servers;
 mod services;
 
-pub use hosts::{Aggregate, Hypervisor};
-pub use moves::{Migration, Stage, WakesUp};
+pub use hosts::{Aggregate, Group, Hypervisor};
+pub use moves::{Migration, WakesUp};
 pub use servers::Server;
 pub use services::ComputeService;
 

@@ -8,6 +8,7 @@ use super::super::error::ApiError;
 use super::super::reading::{needed, quoted, text};
 use super::super::version::{Microversion, Range};
 use super::{NEWEST, since};
+use ostler_model::compute::MoveStage;
 use serde_json::{Map, Value, json};
 
 /// An evacuated server goes on as it was: from the version on that needs no word about shared disks, up to the last
@@ -32,22 +33,11 @@ pub enum WakesUp {
     Stopped,
 }
 
-/// How far a move is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Under way.
-    UnderWay,
-    /// The server is on its new host.
-    Done,
-    /// It failed, or was cancelled.
-    Failed,
-}
-
 /// Nova's record of a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
-    /// Its UUID.
-    pub id: String,
+    /// Its number; later ones have higher numbers.
+    pub id: u64,
     /// The server.
     pub server: String,
     /// `evacuation`, `live-migration`, `migration`, `resize`.
@@ -67,7 +57,7 @@ pub struct Migration {
 impl Migration {
     fn read(value: &Value) -> Result<Self, String> {
         Ok(Self {
-            id: needed(value, "uuid").or_else(|_| needed(value, "id"))?,
+            id: value.get("id").and_then(Value::as_u64).ok_or("something in it has no `id`")?,
             server: needed(value, "instance_uuid")?,
             kind: text(value, "migration_type").unwrap_or_default(),
             status: needed(value, "status")?.to_ascii_lowercase(),
@@ -79,11 +69,12 @@ impl Migration {
     }
 
     /// How far it is. A word that is not known is no end.
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> MoveStage {
         match self.status.as_str() {
-            "done" | "completed" | "finished" | "confirmed" => Stage::Done,
-            "failed" | "error" | "cancelled" | "reverted" => Stage::Failed,
-            _ => Stage::UnderWay,
+            "done" => MoveStage::Done,
+            "completed" | "finished" | "confirmed" => MoveStage::Completed,
+            "failed" | "error" | "cancelled" | "reverted" => MoveStage::Failed,
+            _ => MoveStage::UnderWay,
         }
     }
 }
@@ -130,17 +121,22 @@ impl OpenStack {
         self.migrations(&query, &format!("listing the evacuations from {source}")).await
     }
 
-    /// Nova's records of one server's moves, newest first.
-    pub async fn migrations_of(&self, server: &str) -> Result<Vec<Migration>, ApiError> {
-        let query = format!("instance_uuid={}", quoted(server));
-        self.migrations(&query, &format!("listing the moves of server {server}")).await
+    /// Nova's records of one server's evacuations, newest first.
+    pub async fn evacuations_of(&self, server: &str) -> Result<Vec<Migration>, ApiError> {
+        let query = format!("migration_type=evacuation&instance_uuid={}", quoted(server));
+        self.migrations(&query, &format!("listing the evacuations of server {server}")).await
+    }
+
+    /// All of Nova's records of evacuations, newest first.
+    pub async fn evacuations(&self) -> Result<Vec<Migration>, ApiError> {
+        self.migrations("migration_type=evacuation", "listing all evacuations").await
     }
 
     async fn migrations(&self, query: &str, doing: &str) -> Result<Vec<Migration>, ApiError> {
         let version = self.version(&COMPUTE, RECORDS, doing).await?;
         let path = format!("/os-migrations?{query}");
         let mut all = self.nova_list(&path, "migrations", version, doing, Migration::read).await?;
-        all.sort_by(|one, other| other.created.cmp(&one.created));
+        all.sort_by_key(|record| std::cmp::Reverse(record.id));
         Ok(all)
     }
 }

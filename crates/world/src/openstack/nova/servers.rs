@@ -43,8 +43,8 @@ pub struct Server {
     pub is_locked: bool,
     /// Why.
     pub locked_reason: Option<String>,
-    /// The availability zone.
-    pub zone: Option<String>,
+    /// The availability zone that its owner asked for, where Nova tells.
+    pub asked_zone: Option<String>,
     /// The image; none, where it starts from a volume.
     pub image: Option<String>,
     /// Volumes.
@@ -53,8 +53,6 @@ pub struct Server {
     pub metadata: BTreeMap<String, String>,
     /// Labels.
     pub tags: Vec<String>,
-    /// Groups with a policy.
-    pub groups: Vec<String>,
     /// Name of the flavor, where it is told.
     pub flavor: Option<String>,
     /// Cores.
@@ -88,12 +86,11 @@ impl Server {
             was_launched: text(value, "OS-SRV-USG:launched_at").is_some(),
             is_locked: truth(value, "locked"),
             locked_reason: text(value, "locked_reason"),
-            zone: text(value, "OS-EXT-AZ:availability_zone"),
+            asked_zone: text(value, "pinned_availability_zone"),
             image: value.get("image").and_then(|image| text(image, "id")),
             volumes: volumes.into_iter().flatten().filter_map(|volume| text(volume, "id")).collect(),
             metadata: texts(value, "metadata"),
             tags: listed(value, "tags"),
-            groups: listed(value, "server_groups"),
             flavor: text(flavor, "original_name"),
             vcpus: number(flavor, "vcpus"),
             memory_mib: number(flavor, "ram"),
