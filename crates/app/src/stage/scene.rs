@@ -74,6 +74,7 @@ impl Scene {
             },
         );
         let settings = CloudSettings {
+            power: Default::default(),
             cloud: cloud.declared.clone(),
             clouds_yaml: PathBuf::new(),
             clouds_entry: String::new(),

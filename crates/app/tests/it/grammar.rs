@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 43] = [
     "",
     "cloud",
     "cloud scan",
@@ -27,6 +27,10 @@ const COMMANDS: [&str; 39] = [
     "logs gate",
     "logs rate",
     "logs tail",
+    "power",
+    "power state",
+    "power off",
+    "power on",
     "lab",
     "lab up",
     "lab down",

@@ -15,6 +15,8 @@ mod lab;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod power;
+#[cfg(test)]
 mod rehearse;
 #[cfg(test)]
 mod run;
