@@ -83,6 +83,8 @@ pub enum Noun {
     /// See and steer what was begun.
     #[command(subcommand, arg_required_else_help = true)]
     Run(words::run::Run),
+    /// Serve instance HA: the Masakari API, for its clients, monitors and dashboards.
+    Serve(words::serve::Serve),
     /// A real cloud on this machine, to try things on.
     #[command(subcommand, arg_required_else_help = true)]
     Lab(words::lab::Lab),

@@ -9,10 +9,12 @@ mod context;
 mod duration;
 mod failure;
 mod going;
+mod masakari;
 mod planning;
 mod printer;
 mod progress;
 mod running;
+mod serve;
 mod settings;
 mod stage;
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod lab;
 pub mod rehearse;
 pub mod run;
+pub mod serve;
 pub mod upgrade;
 
 use crate::command_line::Noun;
@@ -23,6 +24,7 @@ pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
         Noun::Lab(verb) => lab::speak(context, verb).await,
         Noun::Bench(verb) => bench::speak(context, verb).await,
         Noun::Rehearse(typed) => rehearse::rehearse(context, typed).await,
+        Noun::Serve(typed) => serve::serve(context, typed).await,
         Noun::Demo(typed) => demo::demo(context, typed).await,
     }
 }

@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 33] = [
     "",
     "cloud",
     "cloud scan",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 31] = [
     "run pause",
     "run abort",
     "run rollback",
+    "serve",
     "lab",
     "lab up",
     "lab down",
@@ -34,6 +35,7 @@ const COMMANDS: [&str; 31] = [
     "bench",
     "bench upgrade",
     "bench rollback",
+    "bench api",
     "demo",
 ];
 

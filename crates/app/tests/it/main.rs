@@ -15,6 +15,8 @@ mod lab;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod serve;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod state;

@@ -263,7 +263,7 @@ fn named(named: &Named) -> Value {
     }
 }
 
-fn login(credentials: &Credentials) -> SecretString {
+pub(super) fn login(credentials: &Credentials) -> SecretString {
     let identity = match &credentials.identity {
         Identity::Password { user, password } => {
             let mut user = named(user);

@@ -6,6 +6,8 @@
 mod clouds_yaml;
 mod http;
 mod keystone;
+mod tokens;
 
-pub use clouds_yaml::{Credentials, CredentialsError, Identity, Scope};
+pub use clouds_yaml::{Credentials, CredentialsError, Identity, Named, Scope};
 pub use keystone::KeystoneCloud;
+pub use tokens::{Holder, TokenError, Tokens};

@@ -2,6 +2,7 @@
 //!
 //! It drives this same binary as a child, as an operator would. It measures; it never makes a job easier.
 
+mod api;
 mod child;
 mod rollback;
 mod storm;
@@ -33,6 +34,8 @@ pub enum Bench {
     Rollback(rollback::Rollback),
     /// Run Ostler through random faults on pretended clouds; needs no lab.
     Storm(storm::Storm),
+    /// Measure the server of instance HA; needs no lab.
+    Api(api::BenchApi),
 }
 
 pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failure> {
@@ -40,6 +43,7 @@ pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failur
         Bench::Upgrade(typed) => upgrade::upgrade(context, typed).await,
         Bench::Rollback(typed) => rollback::rollback(context, typed).await,
         Bench::Storm(typed) => storm::run(context, typed).await,
+        Bench::Api(typed) => api::api(context, typed).await,
     }
 }
 
