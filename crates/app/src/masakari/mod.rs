@@ -24,6 +24,7 @@ mod versions;
 mod tests;
 
 pub use authenticate::Authentication;
+pub use notifications::DISABLED;
 pub use openapi::DOCUMENT;
 pub use policy::Policy;
 

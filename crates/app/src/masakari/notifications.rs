@@ -21,6 +21,9 @@ use serde::Serialize;
 /// How long a new incident counts as worked on before somebody has come to it. Whoever is alive comes within seconds.
 const PICKED_UP_WITHIN_S: i64 = 60;
 
+/// Why a report from a segment that is disabled is ignored.
+pub const DISABLED: &str = "instance HA is disabled for the segment";
+
 /// What notifications can be ordered by.
 const FIELDS: &[(&str, Option<Field>)] = &[
     ("id", Some(Field::Number)),
@@ -94,13 +97,18 @@ pub async fn create(api: &Api, request: &Request<'_>) -> Answer {
     })?;
     is_taken_from(&host, kind)?;
     let now = api.now();
-    let opening = match asks(&host.id, &payload) {
-        Asks::Recovery(key) => Some(Opening {
-            id: IncidentId::new(api.identity()),
-            key,
-            at_work_until: now + jiff::SignedDuration::from_secs(PICKED_UP_WITHIN_S),
-        }),
-        Asks::Note(_) | Asks::Nothing(_) => None,
+    let segment = api.store.segment(&Named::Id(host.segment.to_string())).await?;
+    let asked = match segment.is_some_and(|segment| !segment.enabled) {
+        true => Asks::Nothing(DISABLED),
+        false => asks(&host.id, &payload),
+    };
+    let (opening, settled) = match asked {
+        Asks::Recovery(key) => {
+            let at_work_until = now + jiff::SignedDuration::from_secs(PICKED_UP_WITHIN_S);
+            (Some(Opening { id: IncidentId::new(api.identity()), key, at_work_until }), None)
+        }
+        Asks::Note(why) => (None, Some((Status::Finished, why))),
+        Asks::Nothing(why) => (None, Some((Status::Ignored, why))),
     };
     let notification = Notification {
         number: 0,
@@ -118,7 +126,13 @@ pub async fn create(api: &Api, request: &Request<'_>) -> Answer {
     };
     match api.store.report(&Report { notification, opening }).await? {
         Reported::Kept(notification) => {
-            api.reported.notify_one();
+            match settled {
+                // It was taken in any case; what is left over is settled later.
+                Some((status, why)) => drop(
+                    api.store.set_status(&notification.id, Status::New, status, Some(why), api.now()).await,
+                ),
+                None => api.reported.notify_one(),
+            }
             accepted(&One { notification: NotificationBody::of(&notification, None) })
         }
         Reported::Joined(incident) => Err(Fault::conflict(format!(

@@ -28,7 +28,7 @@ fn client(ground: &Ground, program: &str, words: &[&str]) -> (bool, String) {
         .args(words)
         .current_dir(ground.scratch.path())
         .env("OS_CLIENT_CONFIG_FILE", "/var/lib/ostler/lab/test/clouds.yaml")
-        .env("OS_CLOUD", "lab")
+        .env("OS_CLOUD", LAB)
         .output()
         .unwrap();
     let said =
@@ -57,7 +57,7 @@ fn h0_clients_reach_the_server_by_a_real_keystone() {
     let ground = ready("2025.1", HEADS_2024_1);
     let settings = ground.scratch.path().join("serve.toml");
     let text = "[serve]\nlisten = \"127.0.0.1:0\"\nclouds-yaml = \"/var/lib/ostler/lab/test/clouds.yaml\"\n\
-                clouds-entry = \"lab\"\ntoken-cache = \"5s\"\n";
+                clouds-entry = \"test\"\ntoken-cache = \"5s\"\n";
     std::fs::write(&settings, text).unwrap();
     let state = ground.scratch.path().join("serve.db");
     let binary =
