@@ -89,6 +89,8 @@ pub enum Noun {
     /// Try how machines are switched off, before it is needed.
     #[command(subcommand, arg_required_else_help = true)]
     Power(words::power::Power),
+    /// Serve instance HA: the Masakari API, for its clients, monitors and dashboards.
+    Serve(words::serve::Serve),
     /// A real cloud on this machine, to try things on.
     #[command(subcommand, arg_required_else_help = true)]
     Lab(words::lab::Lab),

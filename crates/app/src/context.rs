@@ -92,6 +92,7 @@ impl Context {
             default_cloud: None,
             store: None,
             catalogue: None,
+            serve: None,
         };
         Context {
             printer: printer.typed(global.format, global.no_progress),

@@ -9,11 +9,13 @@ mod context;
 mod duration;
 mod failure;
 mod going;
+mod masakari;
 mod planning;
 mod printer;
 mod progress;
 mod rehearsed;
 mod running;
+mod serve;
 mod settings;
 mod stage;
 #[cfg(test)]

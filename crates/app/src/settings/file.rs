@@ -24,6 +24,8 @@ pub struct File {
     pub state: Option<StateTable>,
     /// A site's own catalogue pages.
     pub catalogue: Option<CatalogueTable>,
+    /// The server.
+    pub serve: Option<super::serve::ServeTable>,
 }
 
 /// `[clouds.NAME]`

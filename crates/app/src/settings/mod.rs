@@ -5,8 +5,10 @@
 mod file;
 mod mistake;
 mod power;
+mod serve;
 
 pub use mistake::{at, closest, from_reader};
+pub use serve::Serve;
 
 use crate::failure::Failure;
 use file::{CloudTable, File};
@@ -37,6 +39,8 @@ pub struct Settings {
     pub store: Option<String>,
     /// The directory of a site's own catalogue pages.
     pub catalogue: Option<PathBuf>,
+    /// How the server serves; none: nothing is said of it.
+    pub serve: Option<Serve>,
 }
 
 /// One cloud and how it is reached.
@@ -124,6 +128,7 @@ impl Settings {
                 false => page.path_of(Path::new(&state.store)).display().to_string(),
             }),
             catalogue: file.catalogue.map(|table| page.path_of(&table.directory)),
+            serve: file.serve.map(|table| page.serve(table)).transpose()?,
         })
     }
 

@@ -10,6 +10,7 @@ pub mod logs;
 pub mod power;
 pub mod rehearse;
 pub mod run;
+pub mod serve;
 pub mod upgrade;
 
 use crate::command_line::Noun;
@@ -27,6 +28,7 @@ pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
         Noun::Lab(verb) => lab::speak(context, verb).await,
         Noun::Bench(verb) => bench::speak(context, verb).await,
         Noun::Rehearse(typed) => rehearse::rehearse(context, typed).await,
+        Noun::Serve(typed) => serve::serve(context, typed).await,
         Noun::Demo(typed) => demo::demo(context, typed).await,
     }
 }

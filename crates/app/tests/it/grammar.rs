@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 43] = [
+const COMMANDS: &[&str] = &[
     "",
     "cloud",
     "cloud scan",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 43] = [
     "power state",
     "power off",
     "power on",
+    "serve",
     "lab",
     "lab up",
     "lab down",
@@ -46,6 +47,7 @@ const COMMANDS: [&str; 43] = [
     "bench upgrade",
     "bench rollback",
     "bench logs",
+    "bench api",
     "demo",
 ];
 
@@ -53,7 +55,7 @@ const COMMANDS: [&str; 43] = [
 fn the_help_of_every_command() {
     let home = Home::empty();
     let mut tree = String::new();
-    for command in COMMANDS {
+    for command in COMMANDS.iter().copied() {
         let words = format!("{command} -h");
         let text = home.says(&words);
         let text = text.strip_prefix("exit 0\n--- out\n").unwrap_or(&text);

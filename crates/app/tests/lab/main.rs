@@ -9,4 +9,5 @@ mod isolated;
 mod kills;
 mod offline;
 mod power;
+mod serve;
 mod zero_downtime;

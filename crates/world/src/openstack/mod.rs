@@ -15,14 +15,16 @@ mod nova;
 mod placement;
 mod reading;
 mod recovery;
+mod tokens;
 mod version;
 
 pub use client::OpenStack;
-pub use clouds_yaml::{Credentials, CredentialsError, Identity, Interface, Scope};
+pub use clouds_yaml::{Credentials, CredentialsError, Identity, Interface, Named, Scope};
 pub use error::ApiError;
 pub use keystone::KeystoneCloud;
 pub use nova::{Aggregate, ComputeService, Group, Hypervisor, Migration, Server, WakesUp};
 pub use placement::{Allocations, Provider, Stock};
 pub(crate) use reading::quoted;
 pub use recovery::ComputeSide;
+pub use tokens::{Holder, TokenError, Tokens};
 pub use version::{Microversion, Range};

@@ -2,8 +2,8 @@
 //!
 //! A statement goes to the host that answered last; when that host is gone, not ready or silent, it goes to the
 //! next one. Sending it again is safe, because every statement of the store is one whose second run changes nothing.
-//! Reads wait until their node has applied what its neighbours have acknowledged (`wsrep_sync_wait`): without that,
-//! one read in five right after a grant on a neighbour is stale.
+//! Reads and updates wait until their node has applied what its neighbours have acknowledged (`wsrep_sync_wait`):
+//! without that, one read in five right after a grant on a neighbour is stale, and an update misses a row that is there.
 //!
 //! It must never hold a lock in the server between two statements, and never try without end.
 
@@ -174,7 +174,8 @@ impl Galera {
             None => options,
         };
         let mut link = options.connect().await?;
-        match link.script("SET SESSION wsrep_sync_wait = 1").await {
+        // 1: reads, 2: updates and deletions. An update that finds no row says something, too.
+        match link.script("SET SESSION wsrep_sync_wait = 3").await {
             // A server without Galera has no neighbours to wait for.
             Err(error) if number(&error) == Some(UNKNOWN_VARIABLE) => {}
             set => set?,

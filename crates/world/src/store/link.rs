@@ -97,6 +97,21 @@ impl<'a> Statement<'a> {
         self
     }
 
+    /// The same statement, for another task to run.
+    pub(super) fn owned(&self) -> Statement<'static> {
+        let owned = |value: &Value<'a>| match value {
+            Value::Integer(number) => Value::Integer(*number),
+            Value::Text(text) => Value::Text(Cow::Owned(text.clone().into_owned())),
+            Value::Null => Value::Null,
+        };
+        Statement {
+            sql: self.sql.clone(),
+            values: self.values.iter().map(owned).collect(),
+            columns: self.columns,
+            is_prepared: self.is_prepared,
+        }
+    }
+
     /// About how many bytes it puts on the wire.
     pub(super) fn bytes(&self) -> usize {
         let values = self.values.iter().map(|value| match value {

@@ -129,6 +129,15 @@ impl<E: Engine> SqlStore<E> {
         Ok(Row { entry, seq: number(entry.seq), term: number(entry.term), body })
     }
 
+    /// The first entry of a run.
+    pub(super) async fn first_entry(&self, run: &RunId) -> Result<Option<Entry>, StoreError> {
+        const SQL: &str = "SELECT seq, CASE WHEN OCTET_LENGTH(body) <= ? THEN body END FROM entry \
+                           WHERE run = ? AND seq = 0";
+        let statement = Statement::new(SQL, vec![bound(), run.as_str().into()]);
+        let row = self.one(statement.giving(&[Column::Integer, Column::Bytes])).await?;
+        row.map(|row| self.entry(run, 0, row)).transpose()
+    }
+
     async fn entries_from(&self, run: &RunId, from: u64) -> Result<Vec<Entry>, StoreError> {
         const SQL: &str = "SELECT seq, CASE WHEN OCTET_LENGTH(body) <= ? THEN body END FROM entry \
                            WHERE run = ? AND seq >= ? ORDER BY seq LIMIT ?";

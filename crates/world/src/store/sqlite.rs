@@ -1,7 +1,8 @@
 //! The state in a file: SQLite with a write-ahead log, every commit on the disk before it is acknowledged.
 //!
-//! One connection, opened when it is needed and kept. No pool: a pool waits by the runtime's clock while the work
-//! is done on a thread, which goes wrong where that clock is paused, and one writer is all that SQLite has.
+//! One connection that writes and one that reads, opened when they are needed and kept: whoever reads does not wait
+//! for a disk, and those who write at the same moment share one commit. No pool: a pool waits by the runtime's clock while the work is done on a thread, which goes wrong where
+//! that clock is paused, and one writer is all that SQLite has.
 //!
 //! It must never be laxer about durability than `synchronous=FULL`: an intent that a power cut undoes is no intent.
 
@@ -16,7 +17,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
 /// How long a statement waits for another process that writes. Our own writes take milliseconds, so whoever holds
 /// the file longer is not an Ostler at work.
@@ -29,11 +30,25 @@ const FIRST_USES_MAX: u32 = 100;
 /// Pause between two such tries; with the number above that is as long as any other statement waits.
 const FIRST_USE_PAUSE_MS: u64 = BUSY_MS / FIRST_USES_MAX as u64;
 
+/// Changes that share one commit: a burst of reports waits for the disk once, and nobody waits for more than that.
+const SHARED_MAX: usize = 64;
+
+/// How often a change is handed on whose commit was given up because the one who ran it went away.
+const HANDED_ON_MAX: u32 = 100;
+
+/// A change that waits for whoever runs the next commit.
+struct Waiting {
+    statements: Vec<Statement<'static>>,
+    tell: oneshot::Sender<Result<u64, Fault>>,
+}
+
 /// The state in a file.
 pub(super) struct Sqlite {
     path: PathBuf,
     place: String,
     connection: Mutex<Option<SqliteConnection>>,
+    reading: Mutex<Option<SqliteConnection>>,
+    waiting: std::sync::Mutex<Vec<Waiting>>,
 }
 
 impl Sqlite {
@@ -41,7 +56,13 @@ impl Sqlite {
     pub(super) async fn open(path: PathBuf) -> Result<Self, StoreError> {
         make(&path)?;
         let place = path.display().to_string();
-        let store = Self { path, place, connection: Mutex::new(None) };
+        let store = Self {
+            path,
+            place,
+            connection: Mutex::new(None),
+            reading: Mutex::new(None),
+            waiting: Default::default(),
+        };
         let mut connection = store.connect().await?;
         match migrate::migrate(&mut connection, &migrate::SQLITE, &store.place).await {
             Ok(()) => *store.connection.lock().await = Some(connection),
@@ -72,6 +93,52 @@ impl Sqlite {
         }
     }
 
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Runs changes and tells each what came of it, after the disk has it. Answers the connection if it is still good.
+    async fn commit(
+        &self,
+        connection: Option<SqliteConnection>,
+        some: Vec<Waiting>,
+    ) -> Option<SqliteConnection> {
+        let opened = match connection {
+            Some(connection) => Ok(connection),
+            None => self.connect().await,
+        };
+        let mut connection = match opened {
+            Ok(connection) => connection,
+            Err(error) => return refuse(some, &error),
+        };
+        if some.len() > 1 {
+            match together(&mut connection, &some).await {
+                Ok(answers) => {
+                    for (one, answer) in some.into_iter().zip(answers) {
+                        // Whoever has gone away does not want to know.
+                        let _ = one.tell.send(answer.ok_or(Fault::Duplicate));
+                    }
+                    return Some(connection);
+                }
+                // Each for itself, so that each is told of its own failure. Closing undoes what was begun.
+                Err(_) => {
+                    drop(connection);
+                    connection = match self.connect().await {
+                        Ok(connection) => connection,
+                        Err(error) => return refuse(some, &error),
+                    };
+                }
+            }
+        }
+        let mut is_good = true;
+        for one in some {
+            let done = connection.change(&one.statements).await.map_err(|error| self.fault(&error));
+            is_good &= !matches!(done, Err(Fault::Failed(_)));
+            let _ = one.tell.send(done);
+        }
+        is_good.then_some(connection)
+    }
+
     fn fault(&self, error: &sqlx::Error) -> Fault {
         match error.as_database_error() {
             Some(database) if database.is_unique_violation() => Fault::Duplicate,
@@ -87,24 +154,48 @@ impl Engine for Sqlite {
 
     fn change<'a>(&'a self, statements: &'a [Statement<'a>]) -> Fut<'a, Result<u64, Fault>> {
         Box::pin(async move {
-            let mut kept = self.connection.lock().await;
-            // Taken, not borrowed: if the caller goes away in the middle, the connection and whatever transaction it
-            // was in go too, and the next caller opens another one.
-            let mut connection = match kept.take() {
-                Some(connection) => connection,
-                None => self.connect().await?,
-            };
-            let done = connection.change(statements).await.map_err(|error| self.fault(&error));
-            if !matches!(done, Err(Fault::Failed(_))) {
-                *kept = Some(connection);
+            for _ in 0..HANDED_ON_MAX {
+                let (tell, mut told) = oneshot::channel();
+                let statements = statements.iter().map(Statement::owned).collect();
+                self.waiting().push(Waiting { statements, tell });
+                let answer = loop {
+                    let mut kept = tokio::select! {
+                        biased;
+                        answer = &mut told => break answer.ok(),
+                        kept = self.connection.lock() => kept,
+                    };
+                    match told.try_recv() {
+                        Ok(answer) => break Some(answer),
+                        Err(oneshot::error::TryRecvError::Closed) => break None,
+                        Err(oneshot::error::TryRecvError::Empty) => {}
+                    }
+                    // Taken, not borrowed: if the caller goes away in the middle, the connection and whatever
+                    // transaction it was in go too, and the next caller opens another one.
+                    let connection = kept.take();
+                    let some: Vec<Waiting> = {
+                        let mut waiting = self.waiting();
+                        // Nobody waits any more for what a caller that went away has left.
+                        waiting.retain(|one| !one.tell.is_closed());
+                        let count = waiting.len().min(SHARED_MAX);
+                        waiting.drain(..count).collect()
+                    };
+                    *kept = self.commit(connection, some).await;
+                };
+                if let Some(answer) = answer {
+                    return answer;
+                }
+                // Whoever ran it went away, and everything that was run with it was undone.
             }
-            done
+            Err(Fault::Failed(unavailable(
+                format!("changes to {} are given up again and again", self.place),
+                "Nothing was changed. Try again.",
+            )))
         })
     }
 
     fn read<'a>(&'a self, statement: &'a Statement<'a>) -> Fut<'a, Result<Vec<Cells>, Fault>> {
         Box::pin(async move {
-            let mut kept = self.connection.lock().await;
+            let mut kept = self.reading.lock().await;
             let mut connection = match kept.take() {
                 Some(connection) => connection,
                 None => self.connect().await?,
@@ -114,6 +205,39 @@ impl Engine for Sqlite {
             Ok(rows)
         })
     }
+}
+
+/// Tells everybody that there is no connection.
+fn refuse(some: Vec<Waiting>, error: &StoreError) -> Option<SqliteConnection> {
+    for one in some {
+        let _ = one.tell.send(Err(Fault::Failed(error.clone())));
+    }
+    None
+}
+
+/// Runs several changes with one commit; each is undone by itself if one of its keys is there already (none).
+async fn together(connection: &mut SqliteConnection, some: &[Waiting]) -> sqlx::Result<Vec<Option<u64>>> {
+    let mut answers = Vec::with_capacity(some.len());
+    connection.script("BEGIN IMMEDIATE").await?;
+    for one in some {
+        connection.script("SAVEPOINT one").await?;
+        let mut answer = Some(0);
+        for statement in &one.statements {
+            match connection.change(std::slice::from_ref(statement)).await {
+                Ok(matched) => answer = Some(matched),
+                Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
+                    connection.script("ROLLBACK TO one").await?;
+                    answer = None;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        connection.script("RELEASE one").await?;
+        answers.push(answer);
+    }
+    connection.script("COMMIT").await?;
+    Ok(answers)
 }
 
 /// Makes an empty file that only its owner may read, which is an empty database. SQLite gives the files beside it

@@ -2,6 +2,7 @@
 //!
 //! It drives this same binary as a child, as an operator would. It measures; it never makes a job easier.
 
+mod api;
 mod child;
 mod logs;
 mod rollback;
@@ -36,6 +37,8 @@ pub enum Bench {
     Logs(logs::BenchLogs),
     /// Run Ostler through random faults on pretended clouds; needs no lab.
     Storm(storm::Storm),
+    /// Measure the server of instance HA; needs no lab.
+    Api(api::BenchApi),
 }
 
 pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failure> {
@@ -44,6 +47,7 @@ pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failur
         Bench::Rollback(typed) => rollback::rollback(context, typed).await,
         Bench::Logs(typed) => logs::run(context, typed).await,
         Bench::Storm(typed) => storm::run(context, typed).await,
+        Bench::Api(typed) => api::api(context, typed).await,
     }
 }
 

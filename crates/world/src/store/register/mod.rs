@@ -169,7 +169,14 @@ impl<E: Engine> SqlStore<E> {
             host.created.as_microsecond().into(),
             host.segment.as_str().into(),
         ];
-        let outcome = self.engine.change(&[Statement::new(SQL, values)]).await;
+        let insertion = [Statement::new(SQL, values)];
+        let mut outcome = self.engine.change(&insertion).await;
+        // Insertions do not wait for what a neighbour has acknowledged; a read does, and then its node has it.
+        if matches!(outcome, Ok(0))
+            && self.named::<Segment>(&Named::Id(host.segment.to_string())).await?.is_some()
+        {
+            outcome = self.engine.change(&insertion).await;
+        }
         self.written(host.id.as_str(), outcome).await
     }
 

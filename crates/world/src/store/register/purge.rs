@@ -9,6 +9,7 @@ use super::of_all;
 use super::rows::Taken;
 use ostler_engine::seam::StoreError;
 use ostler_model::Timestamp;
+use ostler_model::event::Event;
 use ostler_model::ha::Purged;
 
 /// Rows whose names one statement carries.
@@ -31,6 +32,7 @@ impl<E: Engine> SqlStore<E> {
     pub(super) async fn purge_all(&self, before: Timestamp, rows: u32) -> Result<Purged, StoreError> {
         let mut purged = Purged::default();
         let incidents = self.old(INCIDENTS, before, rows).await?;
+        self.take_away_runs(&incidents).await?;
         purged.joined = self.take_away("DELETE FROM ha_joined WHERE incident IN", &incidents).await?;
         purged.incidents = self.take_away("DELETE FROM ha_incident WHERE id IN", &incidents).await?;
         let notifications = self.old(NOTIFICATIONS, before, rows).await?;
@@ -44,6 +46,24 @@ impl<E: Engine> SqlStore<E> {
         let segments = self.old(SEGMENTS, before, rows).await?;
         purged.segments = self.take_away("DELETE FROM ha_segment WHERE id IN", &segments).await?;
         Ok(purged)
+    }
+
+    /// Takes away the journals and plans of the runs that worked on incidents: nobody else's.
+    async fn take_away_runs(&self, incidents: &[String]) -> Result<(), StoreError> {
+        for id in incidents {
+            let Some(incident) = self.incident_of(&id.as_str().into()).await? else { continue };
+            let mut plans = Vec::new();
+            for run in &incident.body.runs {
+                let first = self.first_entry(run).await?;
+                if let Some(Event::Opened { plan, .. }) = first.map(|entry| entry.event) {
+                    plans.push(plan.as_str().to_owned());
+                }
+            }
+            let runs: Vec<String> = incident.body.runs.iter().map(|run| run.as_str().to_owned()).collect();
+            self.take_away("DELETE FROM plan WHERE id IN", &plans).await?;
+            self.take_away("DELETE FROM entry WHERE run IN", &runs).await?;
+        }
+        Ok(())
     }
 
     async fn old(&self, sql: &'static str, before: Timestamp, rows: u32) -> Result<Vec<String>, StoreError> {

@@ -1,0 +1,123 @@
+//! `[serve]` of `ostler.toml`: where the server listens, how callers are known, what is kept how long.
+//!
+//! It reads and checks; it opens nothing.
+
+use super::Page;
+use crate::duration::Seconds;
+use crate::failure::Failure;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use toml::Spanned;
+
+/// Longest time for which the answer about a token may be remembered: a revoked one is taken for that long.
+const REMEMBER_S_MAX: u32 = 3_600;
+
+/// `[serve]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ServeTable {
+    listen: Option<Spanned<String>>,
+    auth: Option<Spanned<String>>,
+    clouds_yaml: Option<PathBuf>,
+    clouds_entry: Option<Spanned<String>>,
+    token_cache: Option<Seconds>,
+    www_authenticate_uri: Option<String>,
+    policy: Option<PathBuf>,
+    link_prefix: Option<String>,
+    check_hosts: Option<bool>,
+    keep: Option<Seconds>,
+    disabled_by: Option<PathBuf>,
+}
+
+/// How the server serves.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How callers are known; none: not at all.
+    pub keystone: Option<KeystoneAccess>,
+    /// The site's policy.
+    pub policy: Option<PathBuf>,
+    /// Where clients see this server, if not where they say.
+    pub link_prefix: Option<String>,
+    /// Whether the compute service is asked for each host that is added.
+    pub checks_hosts: bool,
+    /// How long what is over is kept, in seconds.
+    pub keep_s: u32,
+    /// A file that takes the server out of a load balancer while it is there.
+    pub disabled_by: Option<PathBuf>,
+}
+
+/// How the identity service is reached.
+#[derive(Clone, Debug)]
+pub struct KeystoneAccess {
+    /// The clouds.yaml that holds this server's own account.
+    pub clouds_yaml: PathBuf,
+    /// The entry in it.
+    pub entry: String,
+    /// How long the answer about a token is remembered, in seconds.
+    pub remember_s: u32,
+    /// Where clients are told to get a token, if not where this server gets its own.
+    pub realm: Option<String>,
+}
+
+/// Thirty days.
+const KEEP_S: u32 = 30 * 24 * 3_600;
+
+/// A minute: a revoked token is taken for that long at most.
+const REMEMBER_S: u32 = 60;
+
+/// Where the service has always listened.
+const LISTEN: ([u8; 4], u16) = ([0, 0, 0, 0], 15_868);
+
+impl Page<'_> {
+    /// What a table says, with the defaults.
+    pub(super) fn serve(&self, table: ServeTable) -> Result<Serve, Failure> {
+        let listen = match &table.listen {
+            None => SocketAddr::from(LISTEN),
+            Some(listen) => listen.get_ref().parse().map_err(|_| {
+                self.wrong(listen, "this is no address to listen on")
+                    .hint("an address is IP:PORT, for example 0.0.0.0:15868 or [::]:15868")
+            })?,
+        };
+        let auth = table.auth.as_ref().map_or("keystone", |auth| auth.get_ref().as_str());
+        let keystone = match auth {
+            "noauth" => None,
+            "keystone" => Some(KeystoneAccess {
+                clouds_yaml: match &table.clouds_yaml {
+                    Some(path) => self.path_of(path),
+                    None => return Err(self.needs("clouds-yaml")),
+                },
+                entry: match &table.clouds_entry {
+                    Some(entry) => entry.get_ref().clone(),
+                    None => return Err(self.needs("clouds-entry")),
+                },
+                remember_s: table.token_cache.map_or(REMEMBER_S, |time| time.0).min(REMEMBER_S_MAX),
+                realm: table.www_authenticate_uri,
+            }),
+            other => {
+                let failure = match &table.auth {
+                    Some(place) => self.wrong(place, &format!("`{other}` is not possible here")),
+                    None => Failure::usage(format!("`{other}` is not possible for `auth`")),
+                };
+                return Err(failure.hint("possible are: keystone, noauth"));
+            }
+        };
+        Ok(Serve {
+            listen,
+            keystone,
+            policy: table.policy.as_deref().map(|path| self.path_of(path)),
+            link_prefix: table.link_prefix,
+            checks_hosts: table.check_hosts.unwrap_or(true),
+            keep_s: table.keep.map_or(KEEP_S, |time| time.0),
+            disabled_by: table.disabled_by.as_deref().map(|path| self.path_of(path)),
+        })
+    }
+
+    fn needs(&self, key: &str) -> Failure {
+        Failure::usage(format!("{}: `{key}` is missing below `[serve]`", self.path.display())).hint(
+            "callers' tokens are validated with an account of this server's own, an entry of a clouds.yaml; for a lab without authentication say `auth = \"noauth\"`",
+        )
+    }
+}
