@@ -83,6 +83,9 @@ pub enum Noun {
     /// See and steer what was begun.
     #[command(subcommand, arg_required_else_help = true)]
     Run(words::run::Run),
+    /// Watch a compute host: heartbeats, guests, processes.
+    #[command(subcommand, arg_required_else_help = true)]
+    Monitor(words::monitor::Monitor),
     /// A real cloud on this machine, to try things on.
     #[command(subcommand, arg_required_else_help = true)]
     Lab(words::lab::Lab),

@@ -4,6 +4,7 @@
 
 mod file;
 mod mistake;
+pub mod monitor;
 
 pub use mistake::{at, closest, from_reader};
 

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod cloud;
 pub mod demo;
 pub mod lab;
+pub mod monitor;
 pub mod rehearse;
 pub mod run;
 pub mod upgrade;
@@ -20,6 +21,7 @@ pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
         Noun::Cloud(verb) => cloud::speak(context, verb).await,
         Noun::Upgrade(verb) => upgrade::speak(context, verb).await,
         Noun::Run(verb) => run::speak(context, verb).await,
+        Noun::Monitor(verb) => monitor::speak(context, verb).await,
         Noun::Lab(verb) => lab::speak(context, verb).await,
         Noun::Bench(verb) => bench::speak(context, verb).await,
         Noun::Rehearse(typed) => rehearse::rehearse(context, typed).await,

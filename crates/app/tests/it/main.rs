@@ -13,7 +13,13 @@ mod grammar;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod monitor;
+#[cfg(test)]
 mod run;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
+mod server;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]
