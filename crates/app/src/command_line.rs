@@ -91,6 +91,9 @@ pub enum Noun {
     Power(words::power::Power),
     /// Serve instance HA: the Masakari API, for its clients, monitors and dashboards.
     Serve(words::serve::Serve),
+    /// Watch a compute host: heartbeats, guests, processes.
+    #[command(subcommand, arg_required_else_help = true)]
+    Monitor(words::monitor::Monitor),
     /// A real cloud on this machine, to try things on.
     #[command(subcommand, arg_required_else_help = true)]
     Lab(words::lab::Lab),

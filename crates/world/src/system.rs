@@ -66,7 +66,8 @@ pub fn host() -> String {
         .unwrap_or_default()
 }
 
-fn boot_id() -> String {
+/// The identity of this boot of the machine.
+pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|id| id.trim().to_owned())
         .unwrap_or_default()

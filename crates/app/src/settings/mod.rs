@@ -4,6 +4,7 @@
 
 mod file;
 mod mistake;
+pub mod monitor;
 mod power;
 mod serve;
 

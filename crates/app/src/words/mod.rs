@@ -7,6 +7,7 @@ pub mod cloud;
 pub mod demo;
 pub mod lab;
 pub mod logs;
+pub mod monitor;
 pub mod power;
 pub mod rehearse;
 pub mod run;
@@ -25,6 +26,7 @@ pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
         Noun::Run(verb) => run::speak(context, verb).await,
         Noun::Logs(verb) => logs::speak(context, verb).await,
         Noun::Power(verb) => power::speak(context, verb).await,
+        Noun::Monitor(verb) => monitor::speak(context, verb).await,
         Noun::Lab(verb) => lab::speak(context, verb).await,
         Noun::Bench(verb) => bench::speak(context, verb).await,
         Noun::Rehearse(typed) => rehearse::rehearse(context, typed).await,

@@ -15,13 +15,19 @@ mod lab;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod monitor;
+#[cfg(test)]
 mod power;
 #[cfg(test)]
 mod rehearse;
 #[cfg(test)]
 mod run;
 #[cfg(test)]
+mod running;
+#[cfg(test)]
 mod serve;
+#[cfg(test)]
+mod server;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

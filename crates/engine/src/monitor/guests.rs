@@ -115,7 +115,19 @@ impl Guests {
         self.guests.iter().find(|(_, guest)| guest.name == name).map(|(identity, _)| identity.as_str())
     }
 
-    /// Whether this event has changed how the guest is known to be.
+    /// The identities of the guests that run, with their names.
+    pub fn running(&self) -> impl Iterator<Item = (&str, &str)> {
+        let runs = |guest: &Guest| matches!(guest.condition, Condition::Runs);
+        let all = self.guests.iter().filter(move |(_, guest)| runs(guest));
+        all.map(|(identity, guest)| (identity.as_str(), guest.name.as_str()))
+    }
+
+    /// Whether a guest is known to have failed, and nobody has put that right.
+    pub fn has_failed(&self, identity: &str) -> bool {
+        self.guests.get(identity).is_some_and(|guest| guest.condition == Condition::Failed)
+    }
+
+    /// An event says how a guest is now.
     pub fn note(&mut self, identity: &str, condition: Condition) {
         if let Some(guest) = self.guests.get_mut(identity) {
             guest.condition = condition;

@@ -4,6 +4,7 @@
 //! Nothing here asks a hypervisor, a cluster or a process, and nothing reads the clock: what was seen and the time
 //! are given.
 
+pub mod agents;
 pub mod guests;
 pub mod isolation;
 pub mod matrix;
