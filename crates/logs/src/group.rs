@@ -176,7 +176,10 @@ fn read(source: &Source, wanted: Wanted, mut part: Part) -> Part {
     loop {
         let is_export = blocks.is_export();
         let Some(block) = blocks.next_block() else { break };
-        let walk = walk.get_or_insert_with(|| Walk::new(is_export || block.starts_with(b"__CURSOR=")));
+        let walk = walk.get_or_insert_with(|| {
+            let walk = Walk::new(is_export || block.starts_with(b"__CURSOR="));
+            if wanted.least >= Severity::Warning { walk.passing_ordinary() } else { walk }
+        });
         let mut lines = 0;
         let mut oldest = reader.pending.first().map_or(u64::MAX, |pending| pending.record);
         walk.block(block, |line| {
@@ -199,6 +202,7 @@ fn read(source: &Source, wanted: Wanted, mut part: Part) -> Part {
     for pending in std::mem::take(&mut reader.pending) {
         reader.count(&pending, &mut part);
     }
+    part.lines += walk.as_ref().map_or(0, Walk::passed);
     part.records += walk.map_or(0, |walk| walk.records());
     part.bytes += blocks.bytes();
     if let Err(error) = blocks.ending() {

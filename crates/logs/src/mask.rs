@@ -192,6 +192,11 @@ static NEARS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         .ok()
 });
 
+/// Where in a text words stand near which there may be a secret.
+pub fn suspects(text: &[u8]) -> impl Iterator<Item = usize> {
+    NEARS.as_ref().into_iter().flat_map(move |nears| nears.find_iter(text).map(|found| found.start()))
+}
+
 /// The text with its secrets starred out. Tokens that the service itself has hashed stay: they identify a session.
 pub fn without_secrets(text: &[u8]) -> Cow<'_, [u8]> {
     let Some(nears) = NEARS.as_ref() else { return Cow::Borrowed(text) };

@@ -4,7 +4,8 @@
 //! that overlap, never on their size. It writes nothing itself: each record is handed on.
 
 use crate::clock::{Clock, Moment};
-use crate::line::head;
+use crate::line::{Severity, head};
+use crate::mask::{suspects, without_secrets};
 use crate::place::{Source, Unread};
 use crate::read::Blocks;
 use std::cmp::Reverse;
@@ -49,13 +50,15 @@ pub struct Placed<'a> {
     pub at: Moment,
     /// All its lines, with the end of the last one.
     pub text: &'a [u8],
+    /// Whether it holds a word near which secrets stand.
+    pub is_suspect: bool,
 }
 
 struct Stream {
     blocks: Blocks,
     clock: Clock,
-    /// Time, begin and end of each record of the block.
-    index: Vec<(Moment, u32, u32)>,
+    /// Time, begin, end of each record of the block, and whether it may hold a secret.
+    index: Vec<(Moment, u32, u32, bool)>,
     next: usize,
     last: Moment,
     jumps: u64,
@@ -76,6 +79,7 @@ impl Stream {
         self.index.clear();
         self.next = 0;
         let block = self.blocks.current();
+        let mut suspects = suspects(block).peekable();
         let is_export = self.blocks.is_export();
         let (mut at, mut is_sorted, mut highest) = (0, true, self.last);
         while at < block.len() {
@@ -84,8 +88,15 @@ impl Stream {
             let text = text.strip_suffix(b"\n").unwrap_or(text);
             let is_inside = is_export && !text.starts_with(b"__CURSOR=");
             let found = if is_inside { None } else { head(text, &block[end..]) };
+            let mut is_suspect = false;
+            while suspects.next_if(|suspect| *suspect < end).is_some() {
+                is_suspect = true;
+            }
             match (found, self.index.last_mut()) {
-                (None, Some(last)) => last.2 = end as u32,
+                (None, Some(last)) => {
+                    last.2 = end as u32;
+                    last.3 |= is_suspect;
+                }
                 (found, _) => {
                     let stamp = found.and_then(|head| head.when.stamp());
                     let mut moment = stamp.map_or(highest, |stamp| self.clock.moment(stamp));
@@ -99,13 +110,13 @@ impl Stream {
                         }
                     }
                     highest = highest.max(moment);
-                    self.index.push((moment, at as u32, end as u32));
+                    self.index.push((moment, at as u32, end as u32, is_suspect));
                 }
             }
             at = end;
         }
         if !is_sorted {
-            self.index.sort_by_key(|(moment, _, _)| *moment);
+            self.index.sort_by_key(|(moment, ..)| *moment);
         }
         self.last = highest;
     }
@@ -209,7 +220,7 @@ pub fn merge(
                 heap.push(Reverse((at, number)));
                 break;
             }
-            let (_, begin, end) = stream.index[stream.next];
+            let (_, begin, end, is_suspect) = stream.index[stream.next];
             stream.next += 1;
             if since.is_some_and(|since| at < since) {
                 continue;
@@ -219,7 +230,7 @@ pub fn merge(
             }
             merged.records += 1;
             let text = &stream.blocks.current()[begin as usize..end as usize];
-            if !hand_on(Placed { source: number, at, text }) {
+            if !hand_on(Placed { source: number, at, text, is_suspect }) {
                 break 'all;
             }
         }
@@ -240,5 +251,99 @@ fn close(merged: &mut Merged, source: &Source, mut stream: Stream) {
     }
     if let Err(error) = stream.blocks.ending() {
         merged.unread.push(Unread { what: source.name.clone(), why: error.to_string() });
+    }
+}
+
+/// How a merge is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Each line with its moment, host and log.
+    Told,
+    /// Lines as they are.
+    Plain,
+    /// One JSON object for each record.
+    Json,
+}
+
+/// Bytes that are handed on at once.
+const PIECE_BYTES: usize = 1 << 18;
+
+/// Writes every record of the logs in order of time, without secrets. `take` answers false to stop.
+pub fn write(
+    sources: &[Source],
+    since: Option<Moment>,
+    until: Option<Moment>,
+    style: Style,
+    take: &mut dyn FnMut(&[u8]) -> bool,
+) -> Merged {
+    let mut out: Vec<u8> = Vec::with_capacity(2 * PIECE_BYTES);
+    let mut prefix = Prefix { at: Moment::MIN, text: Vec::new() };
+    let merged = merge(sources, since, until, |placed| {
+        let text = if placed.is_suspect { without_secrets(placed.text) } else { placed.text.into() };
+        let source = &sources[placed.source];
+        match style {
+            Style::Plain => {
+                out.extend_from_slice(&text);
+                if !text.ends_with(b"\n") {
+                    out.push(b'\n');
+                }
+            }
+            Style::Told => {
+                let time = prefix.of(placed.at);
+                for line in text.strip_suffix(b"\n").unwrap_or(&text).split(|c| *c == b'\n') {
+                    out.extend_from_slice(time);
+                    out.extend_from_slice(source.name.as_bytes());
+                    out.push(b' ');
+                    out.extend_from_slice(line);
+                    out.push(b'\n');
+                }
+            }
+            Style::Json => {
+                let first = placed.text.split(|c| *c == b'\n').next().unwrap_or_default();
+                let severity = head(first, b"").map_or(Severity::Info, |head| head.severity);
+                let line = serde_json::json!({
+                    "at": crate::clock::text(placed.at), "host": source.host, "log": source.name, "severity": severity,
+                    "text": String::from_utf8_lossy(&text).trim_end_matches('\n'),
+                });
+                out.extend_from_slice(line.to_string().as_bytes());
+                out.push(b'\n');
+            }
+        }
+        if out.len() < PIECE_BYTES {
+            return true;
+        }
+        let goes_on = take(&out);
+        out.clear();
+        goes_on
+    });
+    take(&out);
+    merged
+}
+
+/// A moment in front of a line; the next one mostly differs in its last digits only.
+struct Prefix {
+    at: Moment,
+    text: Vec<u8>,
+}
+
+impl Prefix {
+    fn of(&mut self, at: Moment) -> &[u8] {
+        /// Where the microseconds stand in `2026-11-21T18:40:02.114123Z `.
+        const FRACTION: usize = 20;
+        if at != self.at {
+            if at.div_euclid(1_000_000) == self.at.div_euclid(1_000_000) && self.text.len() > FRACTION + 6 {
+                let mut rest = at.rem_euclid(1_000_000);
+                for place in (FRACTION..FRACTION + 6).rev() {
+                    self.text[place] = b'0' + (rest % 10) as u8;
+                    rest /= 10;
+                }
+            } else {
+                self.text.clear();
+                crate::clock::write(at, &mut self.text);
+                self.text.push(b' ');
+            }
+            self.at = at;
+        }
+        &self.text
     }
 }

@@ -82,7 +82,7 @@ pub struct Unread {
 pub struct Place {
     /// The file or directory.
     pub path: PathBuf,
-    /// The host, where the path does not tell.
+    /// The host, where it is known; else the path may tell it.
     pub host: String,
     /// The host's zone.
     pub zone: TimeZone,
@@ -203,8 +203,11 @@ impl Found {
     }
 }
 
-/// The host that a path tells: `HOST/var/log/…`, `sosreport-HOST-…/…`, `rsyslog/HOST/…`; else the place's own.
+/// The host that is known, or that a path tells: `HOST/var/log/…`, `sosreport-HOST-…/…`, `rsyslog/HOST/…`.
 fn host_of(place: &Place, path: &Path) -> String {
+    if !place.host.is_empty() {
+        return place.host.clone();
+    }
     let below = path.strip_prefix(&place.path).unwrap_or(Path::new(""));
     let parts: Vec<String> = below
         .components()
@@ -418,7 +421,7 @@ mod tests {
     fn a_path_tells_its_host() {
         let place = |path: &str| Place {
             path: path.into(),
-            host: "here".into(),
+            host: String::new(),
             zone: TimeZone::UTC,
             ahead_us: 0,
             below: None,
@@ -427,9 +430,11 @@ mod tests {
             ("/x", "/x/ctl1/var/log/syslog", "ctl1"),
             ("/x", "/x/sosreport-cmp17-2026-11-21-abc/sos_commands/x.log", "cmp17"),
             ("/var/log/rsyslog", "/var/log/rsyslog/net1/nova.log", "net1"),
-            ("/var/log", "/var/log/nova/nova-api.log", "here"),
+            ("/var/log", "/var/log/nova/nova-api.log", ""),
         ] {
             assert_eq!(host_of(&place(root), Path::new(path)), host, "{path}");
         }
+        let known = Place { host: "cmp1".into(), ..place("/x") };
+        assert_eq!(host_of(&known, Path::new("/x/ctl1/var/log/syslog")), "cmp1");
     }
 }

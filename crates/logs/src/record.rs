@@ -4,7 +4,7 @@
 //! service's output, carry heads of their own and may be mixed with those of other threads: they go to the record of the same
 //! speaker. It keeps a few open records and never a text.
 
-use crate::line::{Head, head};
+use crate::line::{Head, head, is_ordinary};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 /// Records whose tracebacks may be open at the same time in one file: one for each of a service's busy threads.
@@ -42,12 +42,32 @@ pub struct Walk {
     open: Vec<Open>,
     partial: Option<u64>,
     is_export: bool,
+    passes_ordinary: bool,
+    passed: u64,
 }
 
 impl Walk {
     /// From the beginning of a log. `is_export`: it is the output of `journalctl -o export`.
     pub fn new(is_export: bool) -> Walk {
-        Walk { next: 0, last: None, open: Vec::with_capacity(OPEN_MAX), partial: None, is_export }
+        Walk {
+            next: 0,
+            last: None,
+            open: Vec::with_capacity(OPEN_MAX),
+            partial: None,
+            is_export,
+            passes_ordinary: false,
+            passed: 0,
+        }
+    }
+
+    /// The same for a reader who wants no heads below a warning of the most common form: they are counted and passed by.
+    pub fn passing_ordinary(self) -> Walk {
+        Walk { passes_ordinary: true, ..self }
+    }
+
+    /// Lines that were passed by.
+    pub fn passed(&self) -> u64 {
+        self.passed
     }
 
     /// Records begun so far.
@@ -62,6 +82,12 @@ impl Walk {
         while at < block.len() {
             let end = memchr::memchr(b'\n', &block[at..]).map_or(block.len(), |length| at + length);
             let text = &block[at..end];
+            if self.passes_ordinary && self.partial.is_none() && is_ordinary(text) && !self.is_export {
+                self.last = Some(self.begin());
+                self.passed += 1;
+                at = end + 1;
+                continue;
+            }
             let below = block.get(end + 1..).unwrap_or_default();
             let found =
                 if self.is_export && !text.starts_with(b"__CURSOR=") { None } else { head(text, below) };

@@ -15,6 +15,7 @@ mod tests;
 
 pub use access::{Request, request, route};
 pub use details::Details;
+pub(crate) use oslo::is_ordinary;
 pub use stamp::{Stamp, Zone};
 
 use std::fmt;

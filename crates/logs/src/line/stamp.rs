@@ -75,10 +75,11 @@ fn time_of_day(text: &[u8]) -> Option<i64> {
 }
 
 fn checked(year: i64, month: i64, day: i64) -> Option<i64> {
-    let is_date = (1..=12).contains(&month) && (1..=31).contains(&day) && (1970..=9999).contains(&year);
-    // Rejects the 31st of April as well: it would come back as another date.
-    let found = is_date.then(|| days(year, month, day))?;
-    (date(found) == (year, month, day)).then_some(found)
+    const LENGTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let length = LENGTHS.get(usize::try_from(month - 1).ok()?)? + i64::from(is_leap && month == 2);
+    let is_date = (1..=length).contains(&day) && (1970..=9999).contains(&year);
+    is_date.then(|| days(year, month, day))
 }
 
 /// The length of `YYYY-MM-DD[ T]HH:MM:SS[.,]digits` with its zone, judged by its punctuation only; none: it is no such time.

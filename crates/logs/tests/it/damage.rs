@@ -194,7 +194,7 @@ fn an_archive_stays_below_its_directory() {
     assert!(!home.path().join("in/outside.log").exists());
     let mut found = Found::default();
     let place =
-        Place { path: into, host: "?".into(), zone: jiff::tz::TimeZone::UTC, ahead_us: 0, below: None };
+        Place { path: into, host: String::new(), zone: jiff::tz::TimeZone::UTC, ahead_us: 0, below: None };
     found.look(&place, None);
     found.finish();
     let names: Vec<&str> = found.sources.iter().map(|source| source.name.as_str()).collect();

@@ -8,7 +8,7 @@ use ostler_model::event::{Outcome, Why};
 use ostler_model::ids::{HostName, RunId, StepId};
 use ostler_model::inventory::{Fact, Seen};
 use ostler_model::step::{Does, Job, Target};
-use ostler_world::node::{SshAccess, SshNodes};
+use ostler_world::node::{Lines, LogQuery, SshAccess, SshNodes};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -136,4 +136,43 @@ async fn a_wrong_key_and_a_wrong_kind_of_key_are_named() {
         let why = refusal(&nodes).await;
         assert!(why.what.contains(words), "{why}");
     }
+}
+
+/// What a node pours of one log, unpacked.
+async fn poured(sshd: &Sshd, lines: Lines) -> String {
+    let connections = nodes(sshd, sshd.port, "root").connections();
+    let (log, into) = (sshd.path("nova-compute.log"), sshd.path("poured"));
+    let text = "\
+2026-11-21 18:40:02.114 1 INFO nova.x [-] port 3871bf29 is up
+2026-11-21 18:40:03.114 1 ERROR nova.x [-] it broke
+2026-11-21 18:40:03.114 1 ERROR nova.x Traceback (most recent call last):
+2026-11-21 18:40:04.114 1 WARNING nova.x [-] it is slow
+";
+    std::fs::write(&log, text).unwrap();
+    let query = LogQuery {
+        paths: vec![log.display().to_string(), "/nowhere/at/all".into()],
+        journal: false,
+        since_s: 0,
+        lines,
+        mark: "MARK".into(),
+    };
+    let clock = connections.pour_logs(&HostName::from("ctl1"), &query, &into).await.unwrap();
+    assert!(clock.ahead_us.abs() <= clock.within_us + 1_000, "{clock:?}");
+    let unpack = format!("tail -n +3 {} | gzip -dc", into.display());
+    let output = std::process::Command::new("sh").args(["-c", &unpack]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("\nMARK\tfile\t") && said.contains("\nMARK\tmissing\t/nowhere/at/all"), "{said}");
+    assert!(said.ends_with("\nMARK\tend\n"), "{said}");
+    said
+}
+
+#[tokio::test]
+async fn a_node_gives_the_lines_that_are_wanted() {
+    let sshd = sshd();
+    let errors = poured(&sshd, Lines::Errors).await;
+    assert!(errors.contains("it broke") && !errors.contains("is up"), "{errors}");
+    let with = poured(&sshd, Lines::With(vec!["3871bf29".into(), "a'b;c".into()])).await;
+    assert!(with.contains("is up"), "{with}");
+    let all = poured(&sshd, Lines::All).await;
+    assert!(all.contains("is up") && all.contains("it is slow"), "{all}");
 }

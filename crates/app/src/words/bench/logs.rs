@@ -271,10 +271,15 @@ fn once(words: &[&str]) -> Result<Cost, String> {
     let mut child = Command::new(name)
         .args(rest)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        // Never /dev/null: grep sees it, and stops at the first match.
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("{name}: {error}"))?;
+    let drain = child
+        .stdout
+        .take()
+        .map(|mut out| std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink())));
     let mut cost = Cost::default();
     let status = loop {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
@@ -287,6 +292,9 @@ fn once(words: &[&str]) -> Result<Cost, String> {
         std::thread::sleep(SAMPLE);
     };
     cost.seconds = began.elapsed().as_secs_f64();
+    if let Some(drain) = drain {
+        let _ = drain.join();
+    }
     cost.cpu_seconds = children_cpu_seconds() - before;
     // Finding something is no failure: grep says 1 for nothing found, ostler 3 and 4 for what it found.
     match status.code() {

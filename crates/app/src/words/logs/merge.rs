@@ -7,14 +7,8 @@ use super::{beside, exit, say_unread};
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Kind};
 use clap::Args;
-use ostler_logs::clock;
-use ostler_logs::line::{Severity, head};
-use ostler_logs::mask::without_secrets;
+use ostler_logs::merge::{Style, write};
 use ostler_world::node::Lines;
-use serde_json::json;
-
-/// Bytes that are printed at once.
-const PIECE_BYTES: usize = 1 << 18;
 
 /// Print many logs as one, in true order of time.
 #[derive(Debug, Args)]
@@ -39,51 +33,17 @@ pub(super) async fn merge(context: &Context, typed: Merge) -> Result<Exit, Failu
     let mut opened = typed.logs.open(context, &Lines::All).await?;
     let (sources, since, until) = (opened.sources.clone(), opened.since, opened.until);
     let (printer, is_json, plain) = (context.printer, context.printer.is_json(), typed.plain);
+    let style = match (is_json, plain) {
+        (true, _) => Style::Json,
+        (false, true) => Style::Plain,
+        (false, false) => Style::Told,
+    };
     let merging = beside(move || {
-        let mut out: Vec<u8> = Vec::with_capacity(2 * PIECE_BYTES);
         let mut failure = None;
-        let mut second = (i64::MIN, Vec::new());
-        let merged = ostler_logs::merge::merge(&sources, since, until, |placed| {
-            let text = without_secrets(placed.text);
-            let name = &sources[placed.source].name;
-            if is_json {
-                let severity = head(placed.text.split(|c| *c == b'\n').next().unwrap_or_default(), b"")
-                    .map_or(Severity::Info, |head| head.severity);
-                let line = json!({
-                    "at": clock::text(placed.at), "host": sources[placed.source].host, "log": name, "severity": severity,
-                    "text": String::from_utf8_lossy(&text).trim_end_matches('\n'),
-                });
-                out.extend_from_slice(line.to_string().as_bytes());
-                out.push(b'\n');
-            } else if plain {
-                out.extend_from_slice(&text);
-                if !text.ends_with(b"\n") {
-                    out.push(b'\n');
-                }
-            } else {
-                if second.0 != placed.at {
-                    second.0 = placed.at;
-                    second.1.clear();
-                    clock::write(placed.at, &mut second.1);
-                }
-                for line in text.strip_suffix(b"\n").unwrap_or(&text).split(|c| *c == b'\n') {
-                    out.extend_from_slice(&second.1);
-                    out.push(b' ');
-                    out.extend_from_slice(name.as_bytes());
-                    out.push(b' ');
-                    out.extend_from_slice(line);
-                    out.push(b'\n');
-                }
-            }
-            if out.len() >= PIECE_BYTES {
-                failure = printer.bytes(&out).err();
-                out.clear();
-            }
+        let merged = write(&sources, since, until, style, &mut |piece| {
+            failure = failure.take().or(printer.bytes(piece).err());
             failure.is_none()
         });
-        if failure.is_none() {
-            failure = printer.bytes(&out).err();
-        }
         (merged, failure)
     });
     let (mut merged, failure) = merging.await?;
