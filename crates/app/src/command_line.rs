@@ -85,6 +85,12 @@ pub enum Noun {
     Run(words::run::Run),
     /// Serve instance HA: the Masakari API, for its clients, monitors and dashboards.
     Serve(words::serve::Serve),
+    /// Read logs across services and hosts: errors, one request's way, everything in order of time.
+    #[command(subcommand, arg_required_else_help = true)]
+    Logs(words::logs::Logs),
+    /// Try how machines are switched off, before it is needed.
+    #[command(subcommand, arg_required_else_help = true)]
+    Power(words::power::Power),
     /// A real cloud on this machine, to try things on.
     #[command(subcommand, arg_required_else_help = true)]
     Lab(words::lab::Lab),

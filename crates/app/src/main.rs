@@ -13,6 +13,7 @@ mod masakari;
 mod planning;
 mod printer;
 mod progress;
+mod rehearsed;
 mod running;
 mod serve;
 mod settings;

@@ -97,6 +97,7 @@ fn among(mut check: Check, answered: &BTreeSet<&HostName>) -> Option<Check> {
         Check::AllServe { proxies, .. }
         | Check::OthersServe { proxies, .. }
         | Check::OutOfService { proxies, .. } => proxies,
+        Check::PowerIsOff { .. } => return None,
     };
     asked.retain(|host| answered.contains(host));
     (!asked.is_empty()).then_some(check)

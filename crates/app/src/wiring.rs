@@ -5,14 +5,14 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::settings::{CloudSettings, from_reader};
-use ostler_engine::seam::{Called, Cloud, Fut, Power, PowerState, Seams};
+use ostler_engine::seam::{Called, Cloud, Fut, Seams};
 use ostler_model::Timestamp;
 use ostler_model::catalogue::{Catalogue, CatalogueError};
 use ostler_model::event::Why;
-use ostler_model::ids::HostName;
 use ostler_model::step::{Call, Through};
 use ostler_world::node::{SshAccess, SshNodes};
-use ostler_world::openstack::{CredentialsError, KeystoneCloud};
+use ostler_world::openstack::{ComputeSide, Credentials, CredentialsError, KeystoneCloud};
+use ostler_world::power::Machines;
 use ostler_world::system::{SystemClock, SystemDice};
 use std::path::Path;
 use std::sync::Arc;
@@ -61,19 +61,14 @@ impl Site {
             known_hosts: cloud.known_hosts.clone(),
         };
         let nodes = Arc::new(SshNodes::new(cloud.cloud.clone(), Arc::clone(&catalogue), access));
-        let (openstack, credentials): (Arc<dyn Cloud>, _) = match KeystoneCloud::new(
-            &cloud.cloud,
-            &cloud.clouds_yaml,
-            &cloud.clouds_entry,
-            nodes.connections(),
-        ) {
+        let (openstack, credentials): (Arc<dyn Cloud>, _) = match openstack(&cloud, &nodes) {
             Ok(openstack) => (Arc::new(openstack), Ok(())),
             Err(error) => (Arc::new(NoCredentials(error.to_string())), Err(unusable(&cloud, &error))),
         };
         let seams = Seams {
             cloud: openstack,
             nodes,
-            power: Arc::new(NoPower),
+            power: Arc::new(Machines::without_words(cloud.power.clone())),
             store,
             clock: Arc::new(SystemClock),
             dice: Arc::new(SystemDice),
@@ -99,6 +94,13 @@ fn readable(what: &str, path: &Path, key: &str) -> Result<(), Failure> {
             "see to the file, or name another as `{key}` below `[clouds.….ssh]` in ostler.toml"
         ))
     })
+}
+
+/// OpenStack with the credentials that the settings name, or what is wrong with those.
+fn openstack(cloud: &CloudSettings, nodes: &SshNodes) -> Result<ComputeSide, CredentialsError> {
+    let credentials = Credentials::read(&cloud.clouds_yaml, &cloud.clouds_entry)?;
+    let calls = KeystoneCloud::with(&cloud.cloud, credentials.clone(), nodes.connections());
+    Ok(ComputeSide::new(calls, credentials))
 }
 
 fn unusable(cloud: &CloudSettings, error: &CredentialsError) -> Failure {
@@ -154,29 +156,6 @@ fn pages(directory: &Path) -> Result<Vec<(String, String)>, Failure> {
     }
     pages.sort();
     Ok(pages)
-}
-
-/// Power of machines, where nobody has said how it is had.
-struct NoPower;
-
-impl NoPower {
-    fn why(host: &HostName) -> Why {
-        Why::new(format!("it is not declared how the power of {host} is switched"))
-    }
-}
-
-impl Power for NoPower {
-    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerState, Why>> {
-        Box::pin(async move { Err(NoPower::why(host)) })
-    }
-
-    fn off<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>> {
-        Box::pin(async move { Err(NoPower::why(host)) })
-    }
-
-    fn on<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>> {
-        Box::pin(async move { Err(NoPower::why(host)) })
-    }
 }
 
 /// OpenStack, where the credentials could not be read.

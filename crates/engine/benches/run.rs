@@ -154,6 +154,8 @@ fn made_up(steps: usize, after: impl Fn(usize) -> Vec<usize>, budgets: &[Budget]
         expect_ms: 10,
         draws: budgets.iter().map(|budget| budget.name.clone()).collect(),
         undo: Undo::Nothing,
+        may_fail: false,
+        regardless: false,
     };
     let body = PlanBody {
         format: PLAN_FORMAT,

@@ -4,6 +4,7 @@
 //! with; it carries out what a step says, or tells what is.
 
 use ostler_model::Timestamp;
+use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Outcome, Why};
 use ostler_model::ha::list::Query;
 use ostler_model::ha::{
@@ -44,6 +45,39 @@ pub trait Cloud: Send + Sync {
     /// Makes each call once, in order, with the operator's credentials, through one way in. `Err` says which call
     /// failed, with the answer.
     fn call<'a>(&'a self, through: &'a Through, calls: &'a [Call]) -> Fut<'a, Result<Called, Why>>;
+
+    /// Looks at the compute side, in as few requests as will do; many who ask at once may share an answer. `Err`
+    /// says that it could not be seen: what is missing in an `Ok` is not there.
+    fn look<'a>(&'a self, _scope: &'a Scope) -> Fut<'a, Result<Compute, Why>> {
+        Box::pin(async { Err(no_compute()) })
+    }
+
+    /// Starts the effect of a job whose verb the compute service carries out ([`Does::by`]). `Err` means that it is
+    /// *known* that the verb's effect was not started; when in doubt the answer is `Ok`, and `settle` finds out.
+    ///
+    /// - `Evacuate` looks first. An instance that is on another host than the source, or whose evacuation is under way,
+    ///   is left alone with `Ok`. Else it is locked (unless it is locked already), its state is reset where the job says
+    ///   so, and the evacuation is asked for, in the dialect that keeps its state (at most 2.94). Lock and reset may be
+    ///   left behind by an `Err`: the job's `Settle` opens the lock.
+    /// - A verb whose state is there already has nothing to begin.
+    ///
+    /// [`Does::by`]: ostler_model::step::Does::by
+    fn begin<'a>(&'a self, _job: &'a Job) -> Fut<'a, Result<(), Why>> {
+        Box::pin(async { Err(no_compute()) })
+    }
+
+    /// Waits until it is known what came of such a job, also one that another process began, at most for the job's
+    /// limit. Never starts an effect. For an `Evacuate` the migration records and the instance's service host tell:
+    /// `Done` (with the fact `host`) when it is on another host and no evacuation of it is under way, and the record says
+    /// so; `NotDone` only when no evacuation is under way and none can still be accepted, which after a lost answer
+    /// takes a while to be sure of.
+    fn settle<'a>(&'a self, _job: &'a Job) -> Fut<'a, Outcome> {
+        Box::pin(async { Outcome::Unknown { why: no_compute() } })
+    }
+}
+
+fn no_compute() -> Why {
+    Why::new("nothing here speaks to the compute service")
 }
 
 /// What calls came to.
@@ -81,12 +115,25 @@ pub trait Nodes: Send + Sync {
 
 /// Power of machines.
 pub trait Power: Send + Sync {
-    /// Whether a host has power, by proof.
-    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerState, Why>>;
-    /// Takes power away.
+    /// Whether a host has power, read now (or shared from a reading at most a second old). `Err`: nobody can tell.
+    /// Where several means are declared, `Off` needs every means that answers to say so.
+    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerReading, Why>>;
+    /// Takes power away, at once and not by asking the operating system. `Ok` means that the order was taken: only a
+    /// reading proves anything.
     fn off<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>>;
     /// Gives power.
     fn on<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>>;
+}
+
+/// What was read of a machine's power.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PowerReading {
+    /// What.
+    pub state: PowerState,
+    /// By which means: `redfish`, `ipmi`.
+    pub means: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Whether a machine has power.
@@ -103,13 +150,22 @@ pub trait Store: Register {
     /// Keeps a plan. Keeping the same plan twice is no error.
     fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>>;
     /// A plan by its full identity.
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>>;
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>>;
     /// Plans kept last, newest first, at most `limit`: identity, time kept.
     fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>>;
     /// Keeps an inventory as the last one of its cloud.
     fn keep_inventory<'a>(&'a self, inventory: &'a Inventory) -> Fut<'a, Result<(), StoreError>>;
     /// The last inventory of a cloud.
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>>;
+    /// Keeps what is known of something beside itself, in place of an earlier note of the same kind.
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>>;
+    /// A note, if there is one.
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>>;
     /// Appends entries durably, all or none. Fails with [`StoreError::Taken`] when another writer owns a place.
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>>;
     /// A run's entries from `from` on, in order, read so that every acknowledged append is seen.

@@ -103,6 +103,11 @@ pub enum Check {
         /// The units that run its code.
         units: Vec<String>,
     },
+    /// The power of a node does not read as on. No reading leaves an earlier proof as it is.
+    PowerIsOff {
+        /// The node.
+        node: HostName,
+    },
     /// No package is left half-configured.
     PackagesSettled {
         /// Where.
@@ -127,6 +132,7 @@ impl Check {
             Check::UnitsActive { .. } => "units-active",
             Check::Runs { .. } => "runs-version",
             Check::PackagesSettled { .. } => "packages-settled",
+            Check::PowerIsOff { .. } => "power-is-off",
         }
     }
 }

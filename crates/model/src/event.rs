@@ -221,6 +221,8 @@ impl Outcome {
 pub enum Verdict {
     /// Every step was done.
     Finished,
+    /// Every step was done or given up, and at least one was given up.
+    PartlyDone,
     /// Another run took it back.
     RolledBack {
         /// Which.
@@ -234,6 +236,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Verdict::Finished => f.pad("finished"),
+            Verdict::PartlyDone => f.pad("partly done"),
             Verdict::RolledBack { by } => write!(f, "rolled back by {by}"),
             Verdict::Abandoned => f.pad("abandoned"),
         }

@@ -7,6 +7,7 @@
 pub mod catalogue;
 pub mod check;
 pub mod cloud;
+pub mod compute;
 pub mod event;
 pub mod ha;
 pub mod ids;

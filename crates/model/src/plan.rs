@@ -12,8 +12,11 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::{self, BufWriter};
 
-/// The format of a stored plan. A reader refuses a newer one.
-pub const PLAN_FORMAT: u16 = 1;
+/// The newest format of a stored plan. A reader refuses a newer one.
+pub const PLAN_FORMAT: u16 = 2;
+
+/// The format of plans that have no purpose, verb or field that came with the second one: an older reader reads them.
+pub const PLAN_FORMAT_FIRST: u16 = 1;
 
 /// Bytes of a plan's text that are hashed at once: they stay in the fastest cache, and a call for them is rare.
 const HASHED_AT_ONCE_BYTES: usize = 16 << 10;
@@ -119,6 +122,18 @@ pub enum Purpose {
         /// By which way.
         way: RollbackWay,
     },
+    /// Bring back what a host or an instance took down with it.
+    Recover {
+        /// What failed, in words.
+        what: String,
+        /// Which part of the recovery it is, from 1.
+        round: u32,
+    },
+    /// Take a host that was recovered from into use again.
+    Return {
+        /// The host.
+        host: HostName,
+    },
 }
 
 impl fmt::Display for Purpose {
@@ -128,6 +143,8 @@ impl fmt::Display for Purpose {
                 write!(f, "upgrade {service} {from} -> {to}, {strategy}")
             }
             Purpose::Rollback { of, way } => write!(f, "roll back run {of}, {way}"),
+            Purpose::Recover { what, round } => write!(f, "recover {what}, part {round}"),
+            Purpose::Return { host } => write!(f, "return {host}"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! further knowledge of the service. It holds no secret and no shell text, only argument lists.
 
 use crate::check::Check;
-use crate::ids::{BudgetName, HostName, RunId, StepId};
+use crate::ids::{BudgetName, HostName, InstanceId, RunId, StepId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +41,19 @@ pub struct Step {
     pub draws: Vec<BudgetName>,
     /// How it is taken back.
     pub undo: Undo,
+    /// Whether the rest goes on without it when its tries are spent. It is then given up, and so is what comes after
+    /// it, except what says otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub may_fail: bool,
+    /// Whether it is done although a step before it was given up.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub regardless: bool,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Where a step works.
@@ -243,6 +256,112 @@ pub enum Does {
         /// Heads afterwards, sorted.
         heads: Vec<String>,
     },
+    /// Takes the power of a node away and reads back that it is off. Done means proved; nothing else does.
+    Fence {
+        /// A person's word that it is off, where no machine can prove it. Then power is not touched.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        word: Option<Word>,
+    },
+    /// Gives a node power and reads back that it is on.
+    PowerOn {},
+    /// Keeps new instances away from a node.
+    DisableCompute {
+        /// Stored beside it, for people.
+        reason: String,
+    },
+    /// Lets new instances come to a node again.
+    EnableCompute {},
+    /// Declares a node's compute service down, whatever it reports: from then on its instances may be evacuated.
+    ForceDown {},
+    /// Takes that declaration back. Refused by the compute service while copies of evacuated instances may be left.
+    ClearForcedDown {},
+    /// Waits until a node's compute service counts as up.
+    AwaitComputeUp {},
+    /// Waits until the node's compute service has removed its copies of the instances that were evacuated from it.
+    AwaitCopiesGone {},
+    /// Puts a reserved node to use: into these aggregates, then enabled.
+    UseSpare {
+        /// The aggregates.
+        aggregates: Vec<String>,
+    },
+    /// Puts a node that nothing landed on back into reserve: disabled, then out of these aggregates.
+    GiveBackSpare {
+        /// The aggregates that it was put into.
+        aggregates: Vec<String>,
+        /// Why it is disabled, for people.
+        reason: String,
+    },
+    /// Locks an instance, unless its owner has, and has it evacuated. Done when it is on another host.
+    Evacuate {
+        /// Which.
+        instance: InstanceId,
+        /// From where.
+        source: HostName,
+        /// Where to, for each attempt; none: the scheduler chooses. The last one stands for all that follow.
+        targets: Vec<Option<HostName>>,
+        /// Whether its state is written to *error* first, since its own is none that can be evacuated.
+        reset: bool,
+        /// The lock's reason: whoever finds it knows whose it is.
+        lock: String,
+    },
+    /// Gives an instance the state that it had before the failure, and its owner's access. One that is still on the
+    /// source, or gone, is only unlocked.
+    Settle {
+        /// Which.
+        instance: InstanceId,
+        /// Where it was.
+        source: HostName,
+        /// The state.
+        state: Wanted,
+        /// The reason of the lock that is to be opened; one with another reason is its owner's.
+        lock: String,
+    },
+    /// Stops an instance; one that is stopped already is well.
+    StopInstance {
+        /// Which.
+        instance: InstanceId,
+        /// Whether its state is written to *active* first, since its own is none that can be stopped.
+        reset: bool,
+    },
+    /// Starts an instance; one that is active already is well.
+    StartInstance {
+        /// Which.
+        instance: InstanceId,
+    },
+}
+
+/// The seam that carries a verb out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A node.
+    Node,
+    /// The compute service.
+    Compute,
+    /// A power controller.
+    Power,
+}
+
+/// The state that an instance is to have after its move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wanted {
+    /// It runs.
+    Active,
+    /// It is off.
+    Stopped,
+    /// It is off, and in error as it was.
+    Error,
+}
+
+/// A person's word that stands for a proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// Who.
+    pub who: String,
+    /// When.
+    pub at: Timestamp,
+    /// What they said.
+    pub why: String,
 }
 
 impl Does {
@@ -273,6 +392,40 @@ impl Does {
             Does::ExtractSchema { .. } => "extract-schema",
             Does::LoadSchema { .. } => "load-schema",
             Does::RestoreSchema { .. } => "restore-schema",
+            Does::Fence { .. } => "fence",
+            Does::PowerOn {} => "power-on",
+            Does::DisableCompute { .. } => "disable-compute",
+            Does::EnableCompute {} => "enable-compute",
+            Does::ForceDown {} => "force-down",
+            Does::ClearForcedDown {} => "clear-forced-down",
+            Does::AwaitComputeUp {} => "await-compute-up",
+            Does::AwaitCopiesGone {} => "await-copies-gone",
+            Does::UseSpare { .. } => "use-spare",
+            Does::GiveBackSpare { .. } => "give-back-spare",
+            Does::Evacuate { .. } => "evacuate",
+            Does::Settle { .. } => "settle",
+            Does::StopInstance { .. } => "stop-instance",
+            Does::StartInstance { .. } => "start-instance",
+        }
+    }
+
+    /// Who carries it out.
+    pub fn by(&self) -> By {
+        match self {
+            Does::Fence { .. } | Does::PowerOn {} => By::Power,
+            Does::DisableCompute { .. }
+            | Does::EnableCompute {}
+            | Does::ForceDown {}
+            | Does::ClearForcedDown {}
+            | Does::AwaitComputeUp {}
+            | Does::AwaitCopiesGone {}
+            | Does::UseSpare { .. }
+            | Does::GiveBackSpare { .. }
+            | Does::Evacuate { .. }
+            | Does::Settle { .. }
+            | Does::StopInstance { .. }
+            | Does::StartInstance { .. } => By::Compute,
+            _ => By::Node,
         }
     }
 
@@ -285,6 +438,8 @@ impl Does {
                 | Does::WarmUp { .. }
                 | Does::Verify { .. }
                 | Does::ProveBackup { .. }
+                | Does::AwaitComputeUp {}
+                | Does::AwaitCopiesGone {}
         )
     }
 }

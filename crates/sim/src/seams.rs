@@ -5,7 +5,7 @@
 use crate::clock::SimClock;
 use crate::cloud::{JobSeen, SimCloud};
 use crate::dice::SimDice;
-use ostler_engine::seam::{Called, Clock, Cloud, Fut, Nodes, Power, PowerState, Seams, Store};
+use ostler_engine::seam::{Called, Clock, Cloud, Fut, Nodes, Power, PowerReading, PowerState, Seams, Store};
 use ostler_model::event::{Outcome, Why};
 use ostler_model::ids::HostName;
 use ostler_model::inventory::{Fact, Inventory};
@@ -30,11 +30,12 @@ pub struct SimPower {
 }
 
 impl Power for SimPower {
-    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerState, Why>> {
+    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerReading, Why>> {
         Box::pin(async move {
             let node =
                 self.cloud.node(host.as_str()).ok_or_else(|| Why::new(format!("there is no {host}")))?;
-            Ok(if node.up { PowerState::On } else { PowerState::Off })
+            let state = if node.up { PowerState::On } else { PowerState::Off };
+            Ok(PowerReading { state, means: "pretended".into(), at: self.clock.now() })
         })
     }
 

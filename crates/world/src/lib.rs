@@ -6,5 +6,7 @@
 pub mod node;
 pub mod openstack;
 pub mod oslo_ini;
+pub mod power;
 pub mod store;
 pub mod system;
+pub mod web;

@@ -2,6 +2,7 @@
 //!
 //! A key that is not listed here is refused, so that a typo never passes for a wish.
 
+use super::power::PowerTable;
 use crate::duration::Seconds;
 use ostler_model::cloud::{Flavour, Role};
 use ostler_model::plan::Strategy;
@@ -50,6 +51,9 @@ pub struct CloudTable {
     /// How upgrades are done.
     #[serde(default)]
     pub upgrade: UpgradeTable,
+    /// How machines are switched off.
+    #[serde(default)]
+    pub power: PowerTable,
     /// The nodes by name.
     #[serde(default)]
     pub nodes: BTreeMap<Spanned<String>, NodeTable>,

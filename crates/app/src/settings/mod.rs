@@ -4,6 +4,7 @@
 
 mod file;
 mod mistake;
+mod power;
 mod serve;
 
 pub use mistake::{at, closest, from_reader};
@@ -14,6 +15,8 @@ use file::{CloudTable, File};
 use ostler_model::cloud::{Cloud, DeclaredNode};
 use ostler_model::ids::HostName;
 use ostler_model::plan::Strategy;
+use ostler_world::power::Supply;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -59,6 +62,8 @@ pub struct CloudSettings {
     pub soak_s: u32,
     /// The strategy, unless the planner shall choose.
     pub strategy: Option<Strategy>,
+    /// How the machines' power is switched.
+    pub power: BTreeMap<HostName, Supply>,
 }
 
 impl Settings {
@@ -233,7 +238,7 @@ impl Page<'_> {
                 self.wrong(directory, "the backup directory is a path on the nodes and begins with `/`")
             );
         }
-        let mut nodes = std::collections::BTreeMap::new();
+        let mut nodes = BTreeMap::new();
         for (host, node) in table.nodes {
             self.name("node", &host)?;
             if node.roles.is_empty() {
@@ -244,8 +249,10 @@ impl Page<'_> {
             let declared = DeclaredNode { address: node.address, port: node.port, roles: node.roles };
             nodes.insert(HostName::new(host.into_inner()), declared);
         }
+        let power = self.power(name.get_ref(), table.power, &nodes)?;
         let name = name.into_inner();
         Ok(CloudSettings {
+            power,
             clouds_yaml: self.path_of(&table.clouds_yaml),
             clouds_entry: table.clouds_entry.unwrap_or_else(|| name.clone()),
             ssh_user: table.ssh.user,

@@ -172,3 +172,79 @@ fn no_text_makes_the_reader_panic() {
         let _ = parse(&format!("{}\u{1f980}{}", &GOOD[..cut], &GOOD[cut..]));
     }
 }
+
+const POWER: &str = r#"
+[clouds.lab.power]
+use = ["bmc", "agent"]
+limit = "40s"
+before = [["/usr/local/bin/ceph-ok", "{host}"]]
+
+[clouds.lab.power.means.bmc]
+kind = "redfish"
+address = "https://{bmc}"
+user = "fence"
+password-file = "bmc-password"
+
+[clouds.lab.power.means.agent]
+kind = "fence-agent"
+program = "fence_ipmilan"
+options = { ip = "{bmc}", lanplus = true, ipport = 623 }
+limit = "20s"
+
+[clouds.lab.power.hosts.cmp1]
+bmc = "10.1.0.11"
+
+[clouds.lab.power.hosts.cmp2]
+use = ["manual"]
+do-not-fence = "it runs a monitor of Ceph"
+before = []
+"#;
+
+fn power_refused(find: &str, replace: &str) -> String {
+    let text = format!("{GOOD}{POWER}");
+    assert!(text.contains(find), "{find}");
+    parse(&text.replacen(find, replace, 1)).unwrap_err().to_string()
+}
+
+#[test]
+fn how_machines_are_switched_off_is_understood() {
+    let settings = parse(&format!("{GOOD}{POWER}")).unwrap();
+    let power = &settings.cloud(None).unwrap().power;
+    let one = &power[&HostName::new("cmp1")];
+    let seconds: Vec<_> =
+        one.means.iter().map(|means| (means.name.as_str(), means.limit.as_secs())).collect();
+    assert_eq!(seconds, [("bmc", 40), ("agent", 20)]);
+    assert_eq!(one.before, [["/usr/local/bin/ceph-ok", "{host}"]]);
+    let agent = format!("{:?}", one.means[1].how);
+    assert!(agent.contains(r#""ip": "10.1.0.11""#) && agent.contains(r#""lanplus": "1""#), "{agent}");
+    let two = &power[&HostName::new("cmp2")];
+    assert_eq!((two.means.len(), two.do_not_fence.as_deref()), (1, Some("it runs a monitor of Ceph")));
+    assert!(two.before.is_empty());
+}
+
+#[test]
+fn a_compute_host_that_says_nothing_is_switched_as_all_are() {
+    let text =
+        format!("{GOOD}{POWER}").replace("[\"controller\"]", "[\"compute\"]").replace("{bmc}", "{host}-bmc");
+    let settings = parse(&text).unwrap();
+    assert_eq!(settings.cloud(None).unwrap().power[&HostName::new("ctl1")].means.len(), 2);
+}
+
+#[test]
+fn mistakes_about_power_are_shown_with_their_place() {
+    let said = [
+        power_refused("use = [\"bmc\",", "use = [\"bcm\","),
+        power_refused("kind = \"redfish\"", "kind = \"redfsh\""),
+        power_refused("user = \"fence\"\n", ""),
+        power_refused("user = \"fence\"", "user = \"fence\"\ncipher = 3"),
+        power_refused("bmc = \"10.1.0.11\"\n", ""),
+        power_refused("user = \"fence\"", "user = \"fence\"\ncertificate = \"abc\""),
+        power_refused("https://{bmc}", "https://fence:hunter2@{bmc}"),
+        power_refused("lanplus = true", "password = \"hunter2\""),
+        power_refused("do-not-fence", "dont-fence"),
+    ];
+    insta::assert_snapshot!(said.join(
+        "
+"
+    ));
+}

@@ -6,9 +6,10 @@
 
 use super::event::Moment;
 use ostler_engine::seam::{
-    Called, Clock, Cloud, Fut, Lease, Nodes, Power, PowerState, Seams, Store, StoreError,
+    Called, Clock, Cloud, Fut, Lease, Nodes, Power, PowerReading, Seams, Store, StoreError,
 };
 use ostler_model::Timestamp;
+use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Event, Outcome, Why};
 use ostler_model::ids::{HostName, PlanId, RunId, StepId};
 use ostler_model::inventory::{Fact, Inventory, Node, Seen, UnitSeen};
@@ -244,6 +245,27 @@ impl Cloud for Front {
             self.0.inner.cloud.call(through, calls).await
         })
     }
+
+    fn look<'a>(&'a self, scope: &'a Scope) -> Fut<'a, Result<Compute, Why>> {
+        Box::pin(async move {
+            self.0.until_free().await;
+            self.0.inner.cloud.look(scope).await
+        })
+    }
+
+    fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {
+        Box::pin(async move {
+            self.0.until_free().await;
+            self.0.inner.cloud.begin(job).await
+        })
+    }
+
+    fn settle<'a>(&'a self, job: &'a Job) -> Fut<'a, Outcome> {
+        Box::pin(async move {
+            self.0.until_free().await;
+            self.0.inner.cloud.settle(job).await
+        })
+    }
 }
 
 impl Nodes for Front {
@@ -286,7 +308,7 @@ impl Nodes for Front {
 }
 
 impl Power for Front {
-    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerState, Why>> {
+    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerReading, Why>> {
         self.0.inner.power.state(host)
     }
 
@@ -308,7 +330,7 @@ impl Store for Front {
         })
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
         self.0.inner.store.plan(id)
     }
 
@@ -322,6 +344,19 @@ impl Store for Front {
 
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>> {
         self.0.inner.store.inventory(cloud)
+    }
+
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        self.0.inner.store.keep_note(subject, kind, body)
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        self.0.inner.store.note(subject, kind)
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

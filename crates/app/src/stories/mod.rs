@@ -66,6 +66,7 @@ impl Story {
         };
         let cloud = Arc::new(SimCloud::new(3, service));
         let settings = CloudSettings {
+            power: Default::default(),
             cloud: cloud.declared.clone(),
             clouds_yaml: PathBuf::new(),
             clouds_entry: String::new(),

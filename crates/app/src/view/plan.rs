@@ -7,6 +7,7 @@ use super::{count, findings, offset};
 use crate::duration::words;
 use crate::planning::Offer;
 use crate::printer::{Ink, Printer};
+use crate::rehearsed::Rehearsed;
 use ostler_engine::plan::Outage;
 use ostler_model::check::Severity;
 use ostler_model::plan::{Plan, Purpose};
@@ -35,6 +36,8 @@ pub fn page(printer: &Printer, offer: &Offer) -> String {
         offer.report.held_back.iter().map(|held| format!("{}: {}", held.what, held.why)).collect();
     text.push_str(&list(printer, Ink::Heading, "Held back", &held));
     text.push_str(&list(printer, Ink::Care, "Mind", &body.cautions));
+    let rehearsed = offer.rehearsed.as_ref().map(Rehearsed::lines).unwrap_or_default();
+    text.push_str(&list(printer, Ink::Heading, "Rehearsed", &rehearsed));
     text.push_str(&found(printer, offer));
     text.push_str(&format!("\nplan {}\n", plan.id));
     text
@@ -47,6 +50,7 @@ pub fn to_json(offer: &Offer) -> Value {
         "report": offer.report,
         "schedule": offer.schedule,
         "findings": offer.findings,
+        "rehearsed": offer.rehearsed,
     })
 }
 
@@ -55,6 +59,8 @@ pub fn command(plan: &Plan) -> String {
     match &plan.body.purpose {
         Purpose::Upgrade { .. } => format!("ostler upgrade run --plan {}", plan.id.short()),
         Purpose::Rollback { of, .. } => format!("ostler run rollback {of}"),
+        Purpose::Recover { .. } => "ostler ha status".to_owned(),
+        Purpose::Return { host } => format!("ostler ha return {host}"),
     }
 }
 
@@ -158,7 +164,7 @@ fn finals(printer: &Printer, offer: &Offer) -> String {
             let none = "there is no point of no return; `ostler run rollback RUN --dry-run` says what the way back costs";
             list(printer, Ink::Heading, "Way back", &[none.to_owned()])
         }
-        (true, Purpose::Rollback { .. }) => String::new(),
+        (true, Purpose::Rollback { .. } | Purpose::Recover { .. } | Purpose::Return { .. }) => String::new(),
     }
 }
 

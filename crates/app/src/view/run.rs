@@ -111,6 +111,7 @@ fn word(status: Status) -> &'static str {
         Status::Done => "done",
         Status::Failed => "failed",
         Status::Skipped => "skipped",
+        Status::GivenUp => "given-up",
     }
 }
 
@@ -158,6 +159,7 @@ pub fn page(printer: &Printer, run: &Run, entries: &[Entry], is_driven: bool, no
             Status::Doing if !is_driven || state.unknowns > 0 => printer.ink(Ink::Care, "in doubt"),
             Status::Doing => printer.ink(Ink::Care, "doing   "),
             Status::Skipped => printer.ink(Ink::Care, "skipped "),
+            Status::GivenUp => printer.ink(Ink::Bad, "given up"),
             Status::Waiting | Status::Ready => printer.ink(Ink::Faint, "-       "),
         };
         let line =

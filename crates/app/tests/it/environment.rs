@@ -206,6 +206,8 @@ pub fn plan() -> Plan {
         expect_ms: 1_000,
         draws: Vec::new(),
         undo,
+        may_fail: false,
+        regardless: false,
     };
     let units = vec!["keystone.service".to_owned()];
     let gate = Gate::Operator { question: "Contract now?".into() };

@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 45] = [
     "",
     "cloud",
     "cloud scan",
@@ -21,6 +21,17 @@ const COMMANDS: [&str; 33] = [
     "run abort",
     "run rollback",
     "serve",
+    "logs",
+    "logs errors",
+    "logs trace",
+    "logs merge",
+    "logs gate",
+    "logs rate",
+    "logs tail",
+    "power",
+    "power state",
+    "power off",
+    "power on",
     "lab",
     "lab up",
     "lab down",
@@ -36,6 +47,7 @@ const COMMANDS: [&str; 33] = [
     "bench upgrade",
     "bench rollback",
     "bench api",
+    "bench logs",
     "demo",
 ];
 

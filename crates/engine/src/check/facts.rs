@@ -22,6 +22,8 @@ pub fn hosts(check: &Check) -> Vec<HostName> {
         Check::AllServe { proxies, .. }
         | Check::OthersServe { proxies, .. }
         | Check::OutOfService { proxies, .. } => proxies.clone(),
+        // A power controller is asked, not the node.
+        Check::PowerIsOff { .. } => Vec::new(),
     }
 }
 
@@ -38,5 +40,6 @@ pub fn facts(check: &Check) -> Vec<Fact> {
         Check::UnitsActive { .. } => vec![Fact::Units],
         Check::Runs { .. } => vec![Fact::Packages, Fact::Units],
         Check::PackagesSettled { .. } => vec![Fact::Packages],
+        Check::PowerIsOff { .. } => Vec::new(),
     }
 }

@@ -68,6 +68,7 @@ pub fn judge(check: &Check, seen: &Inventory) -> Finding {
         Check::Runs { nodes, package, version, units } => {
             each(seen, nodes, |node| runs(node, package, version, units))
         }
+        Check::PowerIsOff { node } => vec![format!("{node}: only its power controller can say")],
         Check::PackagesSettled { nodes } => each(seen, nodes, |node| {
             let half: Vec<String> = node
                 .packages
@@ -168,6 +169,11 @@ fn words(check: &Check) -> (String, String, String) {
                 "finish or take back the change on that node first".into(),
             );
         }
+        Check::PowerIsOff { .. } => (
+            "the node has no power",
+            "it is not known that the node has no power",
+            "a survey of nodes cannot tell: the power controller is asked",
+        ),
         Check::PackagesSettled { .. } => (
             "no package is half-way",
             "a package is half-way",

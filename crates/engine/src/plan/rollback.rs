@@ -11,7 +11,7 @@ use ostler_model::catalogue::sorted;
 use ostler_model::check::Check;
 use ostler_model::event::{Verdict, Why};
 use ostler_model::ids::{HostName, StepId};
-use ostler_model::plan::{PLAN_FORMAT, Plan, PlanBody, Purpose, Report, RollbackWay};
+use ostler_model::plan::{PLAN_FORMAT_FIRST, Plan, PlanBody, Purpose, Report, RollbackWay};
 use ostler_model::step::{Does, Target, Undo};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -169,7 +169,7 @@ pub fn rollback(run: &Run, choice: &Choice, scene: &Scene<'_>) -> Result<Planned
     let mut cautions = cautions;
     cautions.push(cost(&past, way));
     let body = PlanBody {
-        format: PLAN_FORMAT,
+        format: PLAN_FORMAT_FIRST,
         parent: Some(run.id.clone()),
         cloud: scene.cloud.name.clone(),
         purpose: Purpose::Rollback { of: run.id.clone(), way },

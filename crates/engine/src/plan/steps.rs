@@ -86,6 +86,8 @@ impl<'a> Maker<'a> {
             gate: None,
             expect_ms,
             undo,
+            may_fail: false,
+            regardless: false,
         });
         id
     }

@@ -44,8 +44,10 @@ pub struct Run {
     pub doing: BTreeSet<usize>,
     /// Steps that failed and have no try left.
     pub failed: BTreeSet<usize>,
-    /// Steps that are not done.
+    /// Steps that are neither done nor given up.
     pub remaining: usize,
+    /// Steps that were given up.
+    pub given_up: usize,
     pub(super) shape: Arc<Shape>,
     /// How many steps under way draw on each budget.
     pub(super) in_use: Vec<u32>,
@@ -82,6 +84,8 @@ pub struct StepState {
     pub spent: u16,
     /// Steps before it that are not done.
     unmet: usize,
+    /// Whether a step before it was given up that it needs.
+    lacks: bool,
     /// It is left alone until then.
     pub not_before: Option<Timestamp>,
     /// How often a guard has failed since the last resume.
@@ -115,6 +119,8 @@ pub enum Status {
     Failed,
     /// A person vouched for it.
     Skipped,
+    /// Not done, no try left, and the rest goes on without it; or what it needs was given up.
+    GivenUp,
 }
 
 /// Why an event cannot follow.
@@ -217,6 +223,7 @@ impl Run {
             who: who.clone(),
             state: RunState::Opened,
             remaining: steps.len(),
+            given_up: 0,
             steps,
             ready,
             doing: BTreeSet::new(),
@@ -281,22 +288,41 @@ impl Run {
     }
 
     fn complete(&mut self, at: usize, status: Status, when: Timestamp) {
-        self.ready.remove(&at);
-        self.failed.remove(&at);
-        let step = &mut self.steps[at];
-        step.status = status;
-        step.ended = Some(when);
-        self.remaining -= 1;
         let shape = Arc::clone(&self.shape);
-        for follower in &shape.followers[at] {
-            let state = &mut self.steps[*follower];
-            state.unmet -= 1;
-            if state.unmet == 0 && state.status == Status::Waiting {
-                state.status = Status::Ready;
-                self.ready.insert(*follower);
-                self.file(*follower);
+        // What is given up takes with it what needs it, however long that chain is.
+        let mut ended = vec![(at, status)];
+        while let Some((at, status)) = ended.pop() {
+            self.ready.remove(&at);
+            self.failed.remove(&at);
+            let step = &mut self.steps[at];
+            step.status = status;
+            step.ended = Some(when);
+            self.remaining -= 1;
+            self.given_up += usize::from(status == Status::GivenUp);
+            for follower in &shape.followers[at] {
+                let needs = status == Status::GivenUp && !self.plan.body.steps[*follower].regardless;
+                let state = &mut self.steps[*follower];
+                state.unmet -= 1;
+                if needs && !state.lacks {
+                    state.lacks = true;
+                    state.why = Some(Why::new(format!("step {} was given up", self.plan.body.steps[at].id)));
+                }
+                if state.unmet == 0 && state.status == Status::Waiting {
+                    if state.lacks {
+                        ended.push((*follower, Status::GivenUp));
+                    } else {
+                        state.status = Status::Ready;
+                        self.ready.insert(*follower);
+                        self.file(*follower);
+                    }
+                }
             }
         }
+    }
+
+    /// Whether the rest may go on without a step that cannot be done, or of which nobody knows what came.
+    fn may_do_without(&self, at: usize) -> bool {
+        self.plan.body.steps[at].may_fail
     }
 }
 
@@ -308,6 +334,7 @@ impl StepState {
             attempt: 0,
             spent: 0,
             unmet,
+            lacks: false,
             not_before: None,
             postponed: 0,
             unknowns: 0,
@@ -425,11 +452,12 @@ impl Run {
                 let may = match (&self.state, verdict) {
                     // A way back may begin after a run has ended, however it ended.
                     (
-                        RunState::Closed(Verdict::Finished | Verdict::Abandoned),
+                        RunState::Closed(Verdict::Finished | Verdict::PartlyDone | Verdict::Abandoned),
                         Verdict::RolledBack { .. },
                     ) => true,
                     (RunState::Closed(_) | RunState::Opened, _) => false,
-                    (_, Verdict::Finished) => self.remaining == 0,
+                    (_, Verdict::Finished) => self.remaining == 0 && self.given_up == 0,
+                    (_, Verdict::PartlyDone) => self.remaining == 0 && self.given_up > 0,
                     (_, Verdict::RolledBack { .. } | Verdict::Abandoned) => true,
                 };
                 if may { Ok(()) } else { Err(self.refuses("closed")) }
@@ -472,6 +500,9 @@ impl Run {
                 state.postponed = state.postponed.saturating_add(1);
                 state.not_before = Some(*until);
                 state.why = Some(why.clone());
+                if self.needs_a_person(place) && self.may_do_without(place) {
+                    self.complete(place, Status::GivenUp, at);
+                }
             }
             Event::Paused { who, why } => {
                 self.state = RunState::Paused { who: who.clone(), why: why.clone() };
@@ -504,10 +535,13 @@ impl Run {
             }
             Outcome::NotDone { why } => {
                 self.release(place);
-                let tries = self.step(place).tries;
+                let (tries, may_fail) = (self.step(place).tries, self.may_do_without(place));
                 let state = &mut self.steps[place];
                 state.why = Some(why.clone());
-                if state.attempt - state.spent >= tries {
+                let is_spent = state.attempt - state.spent >= tries;
+                if is_spent && may_fail {
+                    self.complete(place, Status::GivenUp, at);
+                } else if is_spent {
                     state.status = Status::Failed;
                     self.failed.insert(place);
                 } else {
@@ -522,6 +556,11 @@ impl Run {
                 state.unknowns = state.unknowns.saturating_add(1);
                 state.not_before = Some(later(at, widened.min(UNKNOWN_PAUSE_MAX_MS)));
                 state.why = Some(why.clone());
+                // Giving up says nothing about what came of it: whoever plans what is left asks the world again.
+                if self.needs_a_person(place) && self.may_do_without(place) {
+                    self.release(place);
+                    self.complete(place, Status::GivenUp, at);
+                }
             }
         }
     }

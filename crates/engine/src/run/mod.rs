@@ -9,6 +9,7 @@ mod drive;
 mod fold;
 mod lease;
 mod next;
+mod power;
 mod routed;
 mod shape;
 #[cfg(test)]

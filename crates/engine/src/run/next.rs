@@ -43,7 +43,8 @@ pub fn next(run: &Run, now: Timestamp) -> Vec<Move> {
     }
     let running = run.state == RunState::Running;
     if running && run.remaining == 0 {
-        return vec![Move::Close(Verdict::Finished)];
+        let verdict = if run.given_up > 0 { Verdict::PartlyDone } else { Verdict::Finished };
+        return vec![Move::Close(verdict)];
     }
     let settle = run.to_settle(now);
     let wake = settle.wake;

@@ -1,14 +1,15 @@
-//! Which seam answers for a step: guards and checks are judged here over a survey, calls go to the cloud, all
-//! else goes to the nodes.
+//! Which seam answers for a step: guards and checks are judged here over a survey, calls and what the compute service
+//! does go to the cloud, power to its controllers, all else to the nodes.
 //!
 //! A step that only looks may be looked at again after a crash; every other step is settled, never repeated.
 
+use super::power;
 use crate::check;
 use crate::seam::Seams;
 use ostler_model::check::{Check, Finding, Severity};
 use ostler_model::event::{Facts, Outcome, Why};
 use ostler_model::inventory::Inventory;
-use ostler_model::step::{Call, Does, Job, Through};
+use ostler_model::step::{By, Call, Does, Job, Through};
 use std::collections::BTreeSet;
 
 /// Pause between two rounds of calls while a server warms up.
@@ -22,9 +23,22 @@ pub(super) async fn carry_out(seams: &Seams, job: &Job) -> Outcome {
     if let Some(outcome) = look(seams, job).await {
         return outcome;
     }
-    match seams.nodes.begin(job).await {
-        Ok(()) => seams.nodes.settle(job).await,
+    let begun = match job.does.by() {
+        By::Node => seams.nodes.begin(job).await,
+        By::Compute => seams.cloud.begin(job).await,
+        By::Power => power::order(seams, job).await,
+    };
+    match begun {
+        Ok(()) => ended(seams, job).await,
         Err(why) => Outcome::NotDone { why },
+    }
+}
+
+async fn ended(seams: &Seams, job: &Job) -> Outcome {
+    match job.does.by() {
+        By::Node => seams.nodes.settle(job).await,
+        By::Compute => seams.cloud.settle(job).await,
+        By::Power => power::read_back(seams, job).await,
     }
 }
 
@@ -32,7 +46,7 @@ pub(super) async fn carry_out(seams: &Seams, job: &Job) -> Outcome {
 pub(super) async fn settle(seams: &Seams, job: &Job) -> Outcome {
     match look(seams, job).await {
         Some(outcome) => outcome,
-        None => seams.nodes.settle(job).await,
+        None => ended(seams, job).await,
     }
 }
 
@@ -85,7 +99,18 @@ pub(super) async fn guard(seams: &Seams, checks: &[Check]) -> Result<(), Why> {
     if checks.is_empty() {
         return Ok(());
     }
-    let (found, _) = findings(seams, checks).await;
+    let (power, others): (Vec<&Check>, Vec<&Check>) =
+        checks.iter().partition(|check| matches!(check, Check::PowerIsOff { .. }));
+    for check in power {
+        if let Check::PowerIsOff { node } = check {
+            power::still_off(seams, node).await?;
+        }
+    }
+    if others.is_empty() {
+        return Ok(());
+    }
+    let others: Vec<Check> = others.into_iter().cloned().collect();
+    let (found, _) = findings(seams, &others).await;
     worst(&found).map_or(Ok(()), Err)
 }
 

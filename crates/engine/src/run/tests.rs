@@ -28,6 +28,8 @@ fn plan() -> Arc<Plan> {
         expect_ms: 10,
         draws: draws.iter().map(|name| (*name).into()).collect(),
         undo: Undo::Nothing,
+        may_fail: false,
+        regardless: false,
     };
     let ask = Some(Gate::Operator { question: "go on?".into() });
     let body = PlanBody {
@@ -170,6 +172,77 @@ fn a_failed_step_stops_everything_else_from_beginning() {
     };
     let run = take(approved(), [failed(1), failed(2)].concat());
     assert!(matches!(next(&run, Timestamp::MAX).as_slice(), [Move::Pause(_)]));
+}
+
+/// A plan in which `e` may fail; `f` and then `g` need it, `r` does not, and `s` needs nothing.
+fn forgiving() -> Run {
+    let step = |name: &str, after: &[&str], may_fail: bool, regardless: bool| Step {
+        may_fail,
+        regardless,
+        after: after.iter().map(|name| StepId::new(*name)).collect(),
+        id: name.into(),
+        draws: Vec::new(),
+        gate: None,
+        ..plan().body.steps[0].clone()
+    };
+    let steps = vec![
+        step("e", &[], true, false),
+        step("f", &["e"], false, false),
+        step("g", &["f"], false, false),
+        step("r", &["e"], false, true),
+        step("s", &[], false, false),
+    ];
+    let plan = Arc::new(Plan::seal(PlanBody { steps, ..plan().body.clone() }).unwrap());
+    let opened = Event::Opened { plan: plan.id.clone(), who: Actor::Person("p".into()) };
+    let first = Entry { run: RunId::new("r"), seq: 0, at: Timestamp::UNIX_EPOCH, term: 0, event: opened };
+    let hash = plan.id.clone();
+    let run = Run::open(plan, &first).unwrap();
+    take(run, vec![Event::Approved { hash, who: Actor::Person("p".into()) }])
+}
+
+#[test]
+fn a_plan_from_before_steps_could_be_given_up_is_read_as_it_was() {
+    let text = serde_json::to_string(&*plan()).unwrap();
+    assert!(!text.contains("may_fail") && !text.contains("regardless"), "its hash would be another one");
+    let read: Plan = serde_json::from_str(&text).unwrap();
+    assert!(read.is_intact());
+}
+
+fn tried(step: &str, attempt: u16, outcome: Outcome) -> Vec<Event> {
+    let step = StepId::new(step);
+    vec![Event::Intended { step: step.clone(), attempt }, Event::Proved { step, attempt, outcome }]
+}
+
+fn given_up() -> Run {
+    let no = || Outcome::not_done("no");
+    take(forgiving(), [tried("e", 1, no()), tried("e", 2, no())].concat())
+}
+
+#[test]
+fn a_step_that_may_fail_is_given_up_with_what_needs_it() {
+    let run = given_up();
+    let status = |step: &str| run.state_of(&step.into()).unwrap().status;
+    assert_eq!(["e", "f", "g"].map(status), [Status::GivenUp; 3]);
+    assert_eq!(["r", "s"].map(status), [Status::Ready; 2]);
+}
+
+#[test]
+fn a_run_with_a_step_that_was_given_up_ends_as_partly_done() {
+    let done = |step| tried(step, 1, Outcome::done());
+    let run = take(given_up(), [done("r"), done("s")].concat());
+    assert_eq!(next(&run, Timestamp::MAX), [Move::Close(Verdict::PartlyDone)]);
+    let finished = Event::Closed { verdict: Verdict::Finished };
+    assert!(fold(run.clone(), &entry(&run, finished)).is_err(), "it is not finished");
+    take(run, vec![Event::Closed { verdict: Verdict::PartlyDone }]);
+}
+
+#[test]
+fn a_step_that_may_fail_is_given_up_when_nobody_can_say_what_came_of_it() {
+    let intended = vec![Event::Intended { step: "e".into(), attempt: 1 }];
+    let unknown = Event::Proved { step: "e".into(), attempt: 1, outcome: Outcome::unknown("?") };
+    let run = take(forgiving(), [intended, vec![unknown; 9]].concat());
+    assert_eq!(run.state_of(&"e".into()).unwrap().status, Status::GivenUp);
+    assert!(!matches!(next(&run, Timestamp::MAX).as_slice(), [Move::Pause(_)]));
 }
 
 #[test]

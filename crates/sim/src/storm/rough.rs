@@ -6,6 +6,7 @@ use super::weather::{Life, StoreIll, Weather};
 use crate::clock::SimClock;
 use ostler_engine::seam::{Called, Clock, Cloud, Fut, Lease, Nodes, Seams, Store, StoreError};
 use ostler_model::Timestamp;
+use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Outcome, Why};
 use ostler_model::ids::{HostName, PlanId, RunId};
 use ostler_model::inventory::{Fact, Inventory};
@@ -88,6 +89,18 @@ impl Cloud for Rough {
             }
         }))
     }
+
+    fn look<'a>(&'a self, scope: &'a Scope) -> Fut<'a, Result<Compute, Why>> {
+        Box::pin(self.through(self.inner.cloud.look(scope)))
+    }
+
+    fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {
+        Box::pin(self.through(self.inner.cloud.begin(job)))
+    }
+
+    fn settle<'a>(&'a self, job: &'a Job) -> Fut<'a, Outcome> {
+        Box::pin(self.through(self.inner.cloud.settle(job)))
+    }
 }
 
 impl Nodes for Rough {
@@ -119,7 +132,7 @@ impl Store for Rough {
         Box::pin(self.stored(self.inner.store.keep_plan(plan)))
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
         Box::pin(self.stored(self.inner.store.plan(id)))
     }
 
@@ -133,6 +146,19 @@ impl Store for Rough {
 
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>> {
         Box::pin(self.stored(self.inner.store.inventory(cloud)))
+    }
+
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(self.stored(self.inner.store.keep_note(subject, kind, body)))
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        Box::pin(self.stored(self.inner.store.note(subject, kind)))
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

@@ -202,7 +202,7 @@ impl<'a> Ground<'a> {
                 Ok(false) => {}
                 Err(what) => found.push(breach(&what)),
             },
-            Ok(Verdict::Finished) => {}
+            Ok(Verdict::Finished | Verdict::PartlyDone) => {}
             Ok(Verdict::RolledBack { .. }) => end = "rolled back",
             Ok(Verdict::Abandoned) => end = "abandoned",
             Err(what) => {

@@ -104,9 +104,7 @@ impl SshNodes {
                 let place = format!("{directory}/{}/{}", safe(from.as_str()), safe(host.as_str()));
                 schema::load(host, self.database(database), &place, "SHA256SUMS", heads)
             }
-            Does::StageConfig { .. } | Does::Check { .. } | Does::WarmUp { .. } | Does::Verify { .. } => {
-                Err(not_for_nodes(&job.does))
-            }
+            other => Err(not_for_nodes(other)),
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! It must never quote what it read in an error: the next line may be a password.
 
+use crate::web::Trust;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Who logs in, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Identity {
     /// A user with a password.
     Password {
@@ -29,6 +31,34 @@ pub enum Identity {
         /// The secret.
         secret: SecretString,
     },
+    /// A token that somebody else was given. It cannot be renewed beyond its end.
+    Token {
+        /// The token.
+        token: SecretString,
+    },
+}
+
+/// Which of a service's addresses are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interface {
+    /// The one for everybody.
+    #[default]
+    Public,
+    /// The one inside the cloud's own network.
+    Internal,
+    /// The one for operators.
+    Admin,
+}
+
+impl Interface {
+    /// As the catalogue calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Interface::Public => "public",
+            Interface::Internal => "internal",
+            Interface::Admin => "admin",
+        }
+    }
 }
 
 /// Something by identity, or by name within a domain.
@@ -59,10 +89,12 @@ pub enum Scope {
 }
 
 /// An entry's credentials.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Credentials {
     /// The entry's name.
     pub entry: String,
+    /// Whether the identity service is spoken to through TLS.
+    pub auth_tls: bool,
     /// Host of the identity service's address.
     pub auth_host: String,
     /// Its port.
@@ -73,6 +105,26 @@ pub struct Credentials {
     pub identity: Identity,
     /// For what.
     pub scope: Scope,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// The region, where one is named.
+    pub region: Option<String>,
+    /// Which of a service's addresses are used.
+    pub interface: Interface,
+    /// Addresses that stand instead of the catalogue's, by type of service.
+    pub endpoints: BTreeMap<String, String>,
+}
+
+impl Credentials {
+    /// The identity service's address, before `/v3`.
+    pub fn auth_url(&self) -> String {
+        let scheme = if self.auth_tls { "https" } else { "http" };
+        let host = match self.auth_host.contains(':') {
+            true => format!("[{}]", self.auth_host),
+            false => self.auth_host.clone(),
+        };
+        format!("{scheme}://{host}:{}{}", self.auth_port, self.auth_path)
+    }
 }
 
 /// What is wrong with credentials: the file, the entry, the key.
@@ -253,7 +305,7 @@ impl Entry<'_> {
     }
 
     fn credentials(&self) -> Result<Credentials, CredentialsError> {
-        let (auth_host, auth_port, auth_path) = self.address(&self.needed("auth_url")?)?;
+        let (auth_tls, auth_host, auth_port, auth_path) = self.address(&self.needed("auth_url")?)?;
         let kind = self.cloud.get("auth_type").and_then(Value::as_str).unwrap_or("password");
         let (identity, scope) = match kind {
             "password" | "v3password" => {
@@ -278,23 +330,87 @@ impl Entry<'_> {
                 };
                 (Identity::ApplicationCredential { credential, user, secret }, Scope::None)
             }
+            "token" | "v3token" => {
+                (Identity::Token { token: SecretString::from(self.needed("token")?) }, self.scope()?)
+            }
             other => {
-                let reason = format!("`{other}` is not spoken; use `password` or `v3applicationcredential`");
+                let reason = format!(
+                    "`{other}` is not spoken; use `password`, `v3applicationcredential` or `v3token`"
+                );
                 return Err(self.wrong("auth_type", reason));
             }
         };
-        Ok(Credentials { entry: self.name.to_owned(), auth_host, auth_port, auth_path, identity, scope })
+        Ok(Credentials {
+            entry: self.name.to_owned(),
+            auth_tls,
+            auth_host,
+            auth_port,
+            auth_path,
+            identity,
+            scope,
+            trust: self.trust()?,
+            region: self.text("region_name")?,
+            interface: self.interface()?,
+            endpoints: self.endpoints(),
+        })
     }
 
-    /// Host, port and path of an address.
-    fn address(&self, url: &str) -> Result<(String, u16, String), CredentialsError> {
-        let wrong = |reason: &str| self.wrong("auth.auth_url", reason);
-        if url.starts_with("https://") {
-            return Err(wrong("this build does not speak TLS to the API yet; name an http:// address"));
+    /// A text beside `auth`.
+    fn text(&self, key: &str) -> Result<Option<String>, CredentialsError> {
+        match self.cloud.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(self.wrong(key, "it is not a text")),
         }
-        let rest = url
-            .strip_prefix("http://")
-            .ok_or_else(|| wrong("it is not an address that begins with http://"))?;
+    }
+
+    fn trust(&self) -> Result<Trust, CredentialsError> {
+        match self.cloud.get("verify") {
+            None | Some(Value::Null | Value::Bool(true)) => {}
+            Some(Value::Bool(false)) => return Ok(Trust::Anyone),
+            Some(_) => return Err(self.wrong("verify", "it is neither `true` nor `false`")),
+        }
+        Ok(match self.text("cacert")? {
+            None => Trust::System,
+            Some(file) => Trust::File(match (file.strip_prefix("~/"), std::env::var_os("HOME")) {
+                (Some(rest), Some(home)) => Path::new(&home).join(rest),
+                _ => self.path.parent().unwrap_or(Path::new("")).join(file),
+            }),
+        })
+    }
+
+    fn interface(&self) -> Result<Interface, CredentialsError> {
+        let (key, named) = match self.text("interface")? {
+            Some(named) => ("interface", Some(named)),
+            None => ("endpoint_type", self.text("endpoint_type")?),
+        };
+        match named.as_deref().map(|named| named.trim_end_matches("URL")) {
+            None | Some("public") => Ok(Interface::Public),
+            Some("internal") => Ok(Interface::Internal),
+            Some("admin") => Ok(Interface::Admin),
+            Some(other) => {
+                Err(self.wrong(key, format!("`{other}` is none of `public`, `internal` and `admin`")))
+            }
+        }
+    }
+
+    fn endpoints(&self) -> BTreeMap<String, String> {
+        let keys = self.cloud.as_object().into_iter().flatten();
+        keys.filter_map(|(key, value)| {
+            let kind = key.strip_suffix("_endpoint_override")?;
+            Some((kind.replace('_', "-"), value.as_str()?.to_owned()))
+        })
+        .collect()
+    }
+
+    /// Whether TLS, host, port and path of an address.
+    fn address(&self, url: &str) -> Result<(bool, String, u16, String), CredentialsError> {
+        let wrong = |reason: &str| self.wrong("auth.auth_url", reason);
+        let (tls, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(wrong("it is not an address that begins with https:// or http://")),
+        };
         let (authority, path) =
             rest.split_once('/').map_or((rest, ""), |(authority, path)| (authority, path));
         if authority.contains('@') {
@@ -304,7 +420,7 @@ impl Entry<'_> {
             Some((host, port)) if !port.contains(']') => {
                 (host, port.parse().map_err(|_| wrong("its port is not a number from 1 to 65535"))?)
             }
-            _ => (authority, 80),
+            _ => (authority, if tls { 443 } else { 80 }),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
@@ -315,7 +431,7 @@ impl Entry<'_> {
             path.strip_suffix("v3").filter(|path| path.is_empty() || path.ends_with('/')).unwrap_or(path);
         let path = path.trim_matches('/');
         let path = if path.is_empty() { String::new() } else { format!("/{path}") };
-        Ok((host.to_owned(), port, path))
+        Ok((tls, host.to_owned(), port, path))
     }
 }
 
@@ -338,7 +454,18 @@ clouds:
     auth_type: v3applicationcredential
     auth: {auth_url: 'http://[2001:db8::1]/identity', application_credential_id: abc, application_credential_secret: hunter2}
   tls:
-    auth: {auth_url: 'https://cloud.example.com/v3', username: a, password: hunter2}
+    auth: {auth_url: 'https://cloud.example.com/v3', user_id: a, password: hunter2}
+    cacert: ca.pem
+    interface: internalURL
+    region_name: north
+    compute_endpoint_override: https://nova.example.com/v2.1
+  odd:
+    auth: {auth_url: 'https://cloud.example.com/v3', user_id: a, password: hunter2}
+    interface: secret
+  token:
+    auth_type: v3token
+    auth: {auth_url: 'https://cloud.example.com:5000', token: hunter2, project_id: p}
+    verify: false
   number:
     auth: {auth_url: 'http://h:5000', user_id: u, password: 1234, system_scope: all}
   poor:
@@ -399,11 +526,30 @@ clouds:
     }
 
     #[test]
+    fn what_is_said_of_tls_regions_and_addresses_is_read() {
+        let (directory, path) = files(CLOUDS, None);
+        let tls = Credentials::read(&path, "tls").unwrap();
+        assert_eq!(tls.auth_url(), "https://cloud.example.com:443");
+        assert_eq!(tls.trust, Trust::File(directory.path().join("ca.pem")));
+        assert_eq!((tls.interface, tls.region.as_deref()), (Interface::Internal, Some("north")));
+        assert_eq!(tls.endpoints["compute"], "https://nova.example.com/v2.1");
+        let token = Credentials::read(&path, "token").unwrap();
+        assert!(matches!(token.identity, Identity::Token { .. }));
+        assert_eq!((token.trust, token.interface), (Trust::Anyone, Interface::Public));
+        let app = Credentials::read(&path, "app").unwrap();
+        assert_eq!(app.auth_url(), "http://[2001:db8::1]:80/identity");
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place_and_without_its_secrets() {
         for (clouds, entry, words) in [
             (CLOUDS, "lab", "cloud `lab`, `auth.password`: it is missing"),
-            (CLOUDS, "nowhere", "no cloud `nowhere`; it has `app`, `lab`, `number`, `poor`, `tls`"),
-            (CLOUDS, "tls", "`auth.auth_url`: this build does not speak TLS"),
+            (
+                CLOUDS,
+                "nowhere",
+                "no cloud `nowhere`; it has `app`, `lab`, `number`, `odd`, `poor`, `tls`, `token`",
+            ),
+            (CLOUDS, "odd", "`interface`: `secret` is none of `public`, `internal` and `admin`"),
             (CLOUDS, "poor", "`auth.user_domain_name`: it is missing"),
             ("clouds:\n  a: {auth: {password: hunter2\n  b: ]", "a", "line"),
             ("a: b", "a", "it has no `clouds`"),

@@ -7,6 +7,7 @@ use super::clouds_yaml::{Credentials, CredentialsError, Identity, Named, Scope};
 use super::http::{Answer, CALL_LIMIT, Call as Request, Connection};
 use crate::node::Connections;
 use crate::node::redact::redact;
+use crate::web::{Judge, Trust};
 use hyper::header::HeaderName;
 use hyper::{Method, StatusCode};
 use ostler_engine::seam::{Called, Cloud as CloudSeam, Fut};
@@ -14,12 +15,15 @@ use ostler_model::Timestamp;
 use ostler_model::cloud::Cloud;
 use ostler_model::event::Why;
 use ostler_model::step::{Call, Through};
+use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Characters of a server's complaint that are shown.
 const COMPLAINT_CHARS_MAX: usize = 300;
@@ -96,8 +100,14 @@ impl KeystoneCloud {
                     Err(_) => return Err(unreachable(format!("timed out after {} s", CALL_LIMIT.as_secs()))),
                 };
                 let _ = stream.set_nodelay(true);
-                let connection =
-                    Connection::new(stream, &format!("{host}:{port}")).await.map_err(unreachable)?;
+                let authority = format!("{host}:{port}");
+                let connection = match self.credentials.auth_tls {
+                    false => Connection::new(stream, &authority).await.map_err(unreachable)?,
+                    true => {
+                        let stream = self.through_tls(host, stream).await.map_err(unreachable)?;
+                        Connection::new(stream, &authority).await.map_err(unreachable)?
+                    }
+                };
                 let prefix = if *port == self.credentials.auth_port {
                     self.credentials.auth_path.as_str()
                 } else {
@@ -106,6 +116,10 @@ impl KeystoneCloud {
                 Session { cloud: self, connection, way, prefix, token: None }.make(calls).await
             }
         }
+    }
+
+    async fn through_tls(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+        through_tls(&self.credentials.trust, host, stream).await
     }
 
     /// Keeps a token as a witness if there is none that is still good.
@@ -263,6 +277,24 @@ fn named(named: &Named) -> Value {
     }
 }
 
+/// Sets up TLS with a host over a stream.
+pub(super) async fn through_tls(
+    trust: &Trust,
+    host: &str,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, String> {
+    let judge = Arc::new(Judge::new(trust).map_err(|error| error.to_string())?);
+    let tls = judge.tls().map_err(|error| error.to_string())?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("`{host}` is not a host"))?;
+    let greeting = TlsConnector::from(Arc::new(tls)).connect(name, stream);
+    match tokio::time::timeout(CALL_LIMIT, greeting).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("TLS was not set up within {} s", CALL_LIMIT.as_secs())),
+    }
+}
+
+/// The body that asks for a token.
 pub(super) fn login(credentials: &Credentials) -> SecretString {
     let identity = match &credentials.identity {
         Identity::Password { user, password } => {
@@ -277,6 +309,9 @@ pub(super) fn login(credentials: &Credentials) -> SecretString {
                 credential["user"] = named(user);
             }
             json!({ "methods": ["application_credential"], "application_credential": credential })
+        }
+        Identity::Token { token } => {
+            json!({ "methods": ["token"], "token": { "id": token.expose_secret() } })
         }
     };
     let mut auth = json!({ "identity": identity });

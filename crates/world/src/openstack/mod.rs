@@ -3,11 +3,28 @@
 //! This module must never show a password or a token, and never retry a call: how often a call may fail is for the
 //! engine to say.
 
+mod catalogue;
+mod client;
 mod clouds_yaml;
+mod error;
+mod gate;
 mod http;
 mod keystone;
+mod login;
+mod nova;
+mod placement;
+mod reading;
+mod recovery;
 mod tokens;
+mod version;
 
-pub use clouds_yaml::{Credentials, CredentialsError, Identity, Named, Scope};
+pub use client::OpenStack;
+pub use clouds_yaml::{Credentials, CredentialsError, Identity, Interface, Scope};
+pub use error::ApiError;
 pub use keystone::KeystoneCloud;
+pub use nova::{Aggregate, ComputeService, Group, Hypervisor, Migration, Server, WakesUp};
+pub use placement::{Allocations, Provider, Stock};
+pub(crate) use reading::quoted;
+pub use recovery::ComputeSide;
 pub use tokens::{Holder, TokenError, Tokens};
+pub use version::{Microversion, Range};

@@ -5,7 +5,7 @@
 
 use super::clouds_yaml::Credentials;
 use super::http::{Answer, CALL_LIMIT, Call, Connection};
-use super::keystone::login;
+use super::keystone::{login, through_tls};
 use hyper::header::HeaderName;
 use hyper::{Method, StatusCode};
 use ostler_model::Timestamp;
@@ -96,11 +96,7 @@ impl Tokens {
 
     /// Where the identity service is.
     pub fn place(&self) -> String {
-        let Credentials { auth_host, auth_port, auth_path, .. } = &self.credentials;
-        match auth_host.contains(':') {
-            true => format!("http://[{auth_host}]:{auth_port}{auth_path}"),
-            false => format!("http://{auth_host}:{auth_port}{auth_path}"),
-        }
+        self.credentials.auth_url()
     }
 
     /// Who holds a token.
@@ -205,7 +201,11 @@ impl Tokens {
         let own = self.own(false).await?;
         let Some(url) = &own.compute else { return Ok(None) };
         let wrong = |what: &str| TokenError::Unavailable(format!("the compute service at {url} {what}"));
-        let rest = url.strip_prefix("http://").ok_or_else(|| wrong("needs TLS, which is not spoken here"))?;
+        let (is_tls, rest) = match url.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            _ => return Err(wrong("has no address that can be used")),
+        };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let escaped: String = name.bytes().map(escape).collect();
         let path = format!(
@@ -215,13 +215,13 @@ impl Tokens {
         );
         let place = match authority.rsplit_once(':') {
             Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => authority.to_owned(),
-            _ => format!("{authority}:80"),
+            _ => format!("{authority}:{}", if is_tls { 443 } else { 80 }),
         };
         let stream = tokio::time::timeout(CALL_LIMIT, TcpStream::connect(place)).await;
         let stream = stream
             .map_err(|_| wrong("does not answer"))?
             .map_err(|error| wrong(&format!("does not answer: {error}")))?;
-        let mut connection = Connection::new(stream, authority).await.map_err(|error| wrong(&error))?;
+        let mut connection = self.greet(stream, is_tls, authority).await.map_err(|error| wrong(&error))?;
         let headers = vec![(AUTH_TOKEN, &own.secret)];
         let call = Call { method: Method::GET, path: &path, headers, body: None };
         let answer = connection.call(call).await.map_err(|error| wrong(&error))?;
@@ -232,6 +232,16 @@ impl Tokens {
         let services =
             body.get("services").and_then(Value::as_array).ok_or_else(|| wrong("answered no list"))?;
         Ok(Some(services.iter().any(|service| service.get("host").and_then(Value::as_str) == Some(name))))
+    }
+
+    async fn greet(&self, stream: TcpStream, is_tls: bool, authority: &str) -> Result<Connection, String> {
+        if !is_tls {
+            return Connection::new(stream, authority).await;
+        }
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let stream = through_tls(&self.credentials.trust, host, stream).await?;
+        Connection::new(stream, authority).await
     }
 
     async fn call(
@@ -261,8 +271,9 @@ impl Tokens {
             Err(_) => return Err(silent(format!("not within {} s", CALL_LIMIT.as_secs()))),
         };
         let _ = stream.set_nodelay(true);
-        let connection = Connection::new(stream, &format!("{auth_host}:{auth_port}")).await;
-        let mut connection = connection.map_err(silent)?;
+        let authority = format!("{auth_host}:{auth_port}");
+        let mut connection =
+            self.greet(stream, self.credentials.auth_tls, &authority).await.map_err(silent)?;
         let answer = connection.call(Call { method, path, headers, body }).await.map_err(silent)?;
         self.idle().push(connection);
         Ok(answer)

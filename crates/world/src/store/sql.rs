@@ -13,6 +13,7 @@ use ostler_model::inventory::{INVENTORY_FORMAT, Inventory};
 use ostler_model::limits::{JOURNAL_ENTRIES_MAX, STORED_BODY_BYTES_MAX};
 use ostler_model::plan::{PLAN_FORMAT, Plan, PlanBody};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Bytes of a key: what a row's key may have in every version of InnoDB.
 const KEY_BYTES_MAX: usize = 255;
@@ -235,6 +236,25 @@ impl<E: Engine> SqlStore<E> {
         self.decode(&what, INVENTORY_FORMAT, cell, |inventory: &Inventory| inventory.format).map(Some)
     }
 
+    async fn keep_beside(&self, subject: &str, kind: &str, body: &str) -> Result<(), StoreError> {
+        self.check_key("subject", subject)?;
+        self.check_key("kind", kind)?;
+        const SQL: &str = "REPLACE INTO note (subject, kind, body) VALUES (?, ?, ?)";
+        self.change(Statement::new(SQL, vec![subject.into(), kind.into(), body.to_owned().into()])).await?;
+        Ok(())
+    }
+
+    async fn kept_beside(&self, subject: &str, kind: &str) -> Result<Option<String>, StoreError> {
+        const SQL: &str =
+            "SELECT CASE WHEN OCTET_LENGTH(body) <= ? THEN body END FROM note WHERE subject = ? AND kind = ?";
+        let statement =
+            Statement::new(SQL, vec![bound(), subject.into(), kind.into()]).giving(&[Column::Bytes]);
+        let Some(row) = self.one(statement).await? else { return Ok(None) };
+        let what = format!("the {kind} of {subject}");
+        let [cell] = row.as_slice() else { return Err(self.damaged(&what)) };
+        self.text(&what, cell).map(Some)
+    }
+
     async fn last_runs(&self, limit: u32) -> Result<Vec<RunId>, StoreError> {
         const SQL: &str = "SELECT run FROM entry WHERE seq = 0 ORDER BY at DESC, run DESC LIMIT ?";
         let rows =
@@ -451,8 +471,8 @@ impl<E: Engine> Store for SqlStore<E> {
         Box::pin(self.keep(plan))
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
-        Box::pin(self.kept_plan(id))
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
+        Box::pin(async move { Ok(self.kept_plan(id).await?.map(Arc::new)) })
     }
 
     fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>> {
@@ -465,6 +485,19 @@ impl<E: Engine> Store for SqlStore<E> {
 
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>> {
         Box::pin(self.last_inventory(cloud))
+    }
+
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(self.keep_beside(subject, kind, body))
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        Box::pin(self.kept_beside(subject, kind))
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

@@ -3,10 +3,17 @@
 // Clippy takes only the functions marked as tests for tests, not what these call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod http_server;
+mod node_contract;
+mod node_contract_lab;
 mod node_lab;
 mod node_power;
 mod node_sshd;
 mod node_sshd_server;
+mod nova;
+mod nova_fake;
+mod power;
+mod power_emulators;
 mod register_contract;
 mod store;
 mod store_cluster;

@@ -4,6 +4,7 @@ use crate::register_contract;
 use crate::store_contract::{entry, holds, inventory, plan, second};
 use ostler_engine::seam::{Store, StoreError};
 use ostler_model::ids::RunId;
+use ostler_model::plan::PLAN_FORMAT;
 use ostler_world::store;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -174,7 +175,8 @@ async fn what_a_newer_ostler_wrote_is_refused() {
     let run = RunId::new("run");
     assert_corrupt(store.entries(&run, 0).await, newer);
     assert_corrupt(store.entries(&run, 1).await, newer);
-    sql(&path, "UPDATE plan SET body = replace(body, '\"format\":1', '\"format\":7')").await;
+    sql(&path, &format!("UPDATE plan SET body = replace(body, '\"format\":{PLAN_FORMAT}', '\"format\":77')"))
+        .await;
     assert_corrupt(store.plan(&kept.id).await, newer);
     sql(&path, "UPDATE inventory SET body = '{\"format\":7}'").await;
     assert_corrupt(store.inventory("cloud").await, newer);

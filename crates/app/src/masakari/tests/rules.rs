@@ -5,7 +5,7 @@ use super::super::authenticate::Caller;
 use super::Desk;
 use axum::body::Body;
 use axum::http::Request;
-use ostler_world::openstack::{Credentials, Identity, Named, Scope, Tokens};
+use ostler_world::openstack::{Credentials, Tokens};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,17 +77,12 @@ async fn keystone(asked: Arc<AtomicUsize>) -> (u16, tokio::task::JoinHandle<()>)
 }
 
 fn desk(port: u16) -> Desk {
-    let credentials = Credentials {
-        entry: "ostler".into(),
-        auth_host: "127.0.0.1".into(),
-        auth_port: port,
-        auth_path: "/identity".into(),
-        identity: Identity::Password {
-            user: Named::Id("us".into()),
-            password: String::from("secret").into(),
-        },
-        scope: Scope::Project(Named::Id("p".into())),
-    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("clouds.yaml");
+    let auth = json!({"auth_url": format!("http://127.0.0.1:{port}/identity"), "username": "us", "password": "secret",
+        "project_name": "service", "user_domain_name": "Default", "project_domain_name": "Default"});
+    std::fs::write(&file, json!({"clouds": {"ostler": {"auth": auth}}}).to_string()).unwrap();
+    let credentials = Credentials::read(&file, "ostler").unwrap();
     let mut desk = Desk::new();
     let tokens = Arc::new(Tokens::new(credentials, 60));
     desk.api.authentication = Authentication::Keystone { realm: tokens.place(), tokens };

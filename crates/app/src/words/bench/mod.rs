@@ -4,6 +4,7 @@
 
 mod api;
 mod child;
+mod logs;
 mod rollback;
 mod storm;
 mod upgrade;
@@ -32,6 +33,8 @@ pub enum Bench {
     Upgrade(upgrade::Upgrade),
     /// Upgrade until a step, then roll back under load; measure when the service is back.
     Rollback(rollback::Rollback),
+    /// Read generated logs, beside grep, ripgrep and os-log-merger; needs no lab.
+    Logs(logs::BenchLogs),
     /// Run Ostler through random faults on pretended clouds; needs no lab.
     Storm(storm::Storm),
     /// Measure the server of instance HA; needs no lab.
@@ -42,6 +45,7 @@ pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failur
     match verb {
         Bench::Upgrade(typed) => upgrade::upgrade(context, typed).await,
         Bench::Rollback(typed) => rollback::rollback(context, typed).await,
+        Bench::Logs(typed) => logs::run(context, typed).await,
         Bench::Storm(typed) => storm::run(context, typed).await,
         Bench::Api(typed) => api::api(context, typed).await,
     }

@@ -1,0 +1,337 @@
+//! Servers of a dead host: locked, evacuated, given back the state that they had.
+//!
+//! It must never send an evacuation while another one of the same server may be under way, and never open a lock that
+//! somebody else put on.
+
+use super::super::error::ApiError;
+use super::super::nova::{Migration, Server, WakesUp};
+use super::views::Sent;
+use super::{ComputeSide, LOOK_PAUSE, Now, SEEN_WITHIN, in_doubt_yes, so};
+use ostler_model::compute::MoveStage;
+use ostler_model::event::{Facts, Outcome, Why};
+use ostler_model::ids::{HostName, InstanceId};
+use ostler_model::step::Wanted;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How old the list of a host's servers may be when an evacuation begins. What may change meanwhile is a user's lock;
+/// Nova itself refuses a server that has left the host.
+const SERVERS_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// How old the list of evacuations may be when one begins.
+const RECORDS_AGE_MAX: Duration = Duration::from_secs(3);
+
+/// Where a server is, and the newest record of its evacuation.
+struct Found {
+    server: Option<Server>,
+    newest: Option<Migration>,
+}
+
+impl Found {
+    /// Whether it is on another host than the dead one.
+    fn has_left(&self, source: &HostName) -> Option<String> {
+        let host = self.server.as_ref()?.host.as_ref()?;
+        (host != source.as_str()).then(|| host.clone())
+    }
+}
+
+impl ComputeSide {
+    /// Looks a server up, by lists that are shared as far as they reach.
+    async fn find(
+        &self,
+        instance: &InstanceId,
+        source: &HostName,
+        servers_since: Instant,
+        records_since: Instant,
+    ) -> Result<Found, ApiError> {
+        let records = self.views.evacuations(&self.api, source, records_since).await?;
+        let newest = records.iter().find(|record| record.server == instance.as_str()).cloned();
+        let mut places = vec![source.clone()];
+        if let Some(Migration { target: Some(target), .. }) =
+            newest.as_ref().filter(|record| record.stage() != MoveStage::Failed)
+        {
+            places.insert(0, HostName::new(target.clone()));
+        }
+        for place in places {
+            let servers = self.views.servers(&self.api, &place, servers_since).await?;
+            if let Some(server) = servers.iter().find(|server| server.id == instance.as_str()) {
+                return Ok(Found { server: Some(server.clone()), newest });
+            }
+        }
+        Ok(Found { server: self.api.server(instance.as_str()).await?, newest })
+    }
+
+    pub(super) async fn begin_evacuation(
+        &self,
+        instance: &InstanceId,
+        source: &HostName,
+        target: Option<&HostName>,
+        reset: bool,
+        lock: &str,
+    ) -> Result<(), Why> {
+        let now = Instant::now();
+        let last = self.views.last_sent(instance);
+        // Nothing older than what this process itself did to the server.
+        let since = |age: Duration| {
+            let oldest = now.checked_sub(age).unwrap_or(now);
+            last.map_or(oldest, |last| last.at.max(oldest))
+        };
+        let found = self.find(instance, source, since(SERVERS_AGE_MAX), since(RECORDS_AGE_MAX)).await;
+        let found = found.map_err(|error| error.why())?;
+        let Some(server) = &found.server else { return Ok(()) };
+        let under_way = found.newest.as_ref().is_some_and(|record| record.stage() == MoveStage::UnderWay);
+        if found.has_left(source).is_some() || under_way {
+            return Ok(());
+        }
+        if !server.is_locked {
+            self.known(self.api.lock_server(instance.as_str(), lock).await)?;
+        }
+        if reset && server.vm_state != "error" {
+            self.known(self.api.reset_server(instance.as_str(), true).await)?;
+        }
+        let before = found.newest.map_or(0, |record| record.id);
+        // Remembered before it is sent: whatever happens, no view from before counts any more.
+        self.views.sent(instance, Sent { at: Instant::now(), before, is_accepted: false });
+        let target = target.map(HostName::as_str);
+        let answered = self.api.evacuate(instance.as_str(), target, WakesUp::AsItWas).await;
+        let is_accepted = answered.is_ok();
+        self.views.sent(instance, Sent { at: Instant::now(), before, is_accepted });
+        in_doubt_yes(answered.map(|_| ()))
+    }
+
+    /// A lock or reset that failed leaves the evacuation unsent, whatever became of it itself.
+    fn known(&self, done: Result<Option<String>, ApiError>) -> Result<(), Why> {
+        done.map(|_| ()).map_err(|error| error.why())
+    }
+
+    pub(super) async fn settle_evacuation(
+        &self,
+        instance: &InstanceId,
+        source: &HostName,
+        limit: Duration,
+    ) -> Outcome {
+        let begun = Instant::now();
+        let last = self.views.last_sent(instance);
+        // A view counts that was asked for after the request, or, where another process sent it, after now.
+        let mut since = last.map_or(begun, |last| last.at);
+        loop {
+            let why = match self.evacuated(instance, source, since, last, begun).await {
+                Ok(Ended::Yes(outcome)) => return outcome,
+                Ok(Ended::NotYet(what)) => Why::new(what),
+                Err(error) if error.may_pass() => error.why(),
+                Err(error) => return Outcome::Unknown { why: error.why() },
+            };
+            if begun.elapsed() >= limit {
+                return Outcome::Unknown { why };
+            }
+            sleep(LOOK_PAUSE.min(limit)).await;
+            since = Instant::now();
+        }
+    }
+
+    async fn evacuated(
+        &self,
+        instance: &InstanceId,
+        source: &HostName,
+        since: Instant,
+        last: Option<Sent>,
+        begun: Instant,
+    ) -> Result<Ended, ApiError> {
+        let records = self.views.evacuations(&self.api, source, since).await?;
+        let newest = records.iter().find(|record| record.server == instance.as_str());
+        match newest.map(Migration::stage) {
+            Some(MoveStage::UnderWay) => {
+                let to =
+                    newest.and_then(|record| record.target.as_deref()).unwrap_or("a host not chosen yet");
+                let status = newest.map(|record| record.status.as_str()).unwrap_or_default();
+                return Ok(Ended::NotYet(format!("the evacuation of {instance} to {to} is {status}")));
+            }
+            Some(MoveStage::Done | MoveStage::Completed | MoveStage::Failed) | None => {}
+        }
+        let found = self.find(instance, source, since, since).await?;
+        let Some(server) = &found.server else {
+            return Ok(Ended::Yes(Outcome::not_done(format!("instance {instance} is gone: it was deleted"))));
+        };
+        if found.newest.as_ref().is_some_and(|record| record.stage() == MoveStage::UnderWay) {
+            return Ok(Ended::NotYet(format!("the evacuation of {instance} is under way")));
+        }
+        if let Some(host) = found.has_left(source) {
+            let mut facts = Facts::from([("host".to_owned(), host)]);
+            if let Some(record) = &found.newest {
+                facts.insert("migration".to_owned(), record.id.to_string());
+            }
+            return Ok(Ended::Yes(Outcome::Done { facts }));
+        }
+        // On the old host, and nothing under way: it failed, or it has not begun.
+        let ours = |record: &Migration| last.is_some_and(|last| record.id > last.before);
+        if let Some(record) = found.newest.as_ref().filter(|record| ours(record)) {
+            return Ok(match record.stage() {
+                MoveStage::Failed => Ended::Yes(Outcome::NotDone { why: failed(instance, server, record) }),
+                // The record was written before the server's new place could be seen.
+                _ => Ended::NotYet(format!(
+                    "the evacuation of {instance} is {}, its host not yet",
+                    record.status
+                )),
+            });
+        }
+        if server.task_state.is_some() {
+            return Ok(Ended::NotYet(format!(
+                "instance {instance} is {}",
+                server.task_state.as_deref().unwrap_or_default()
+            )));
+        }
+        let patience = match last {
+            // An accepted request has its record at once.
+            Some(Sent { is_accepted: true, .. }) => SEEN_WITHIN,
+            _ => self.late,
+        };
+        let waited = last.map_or(begun, |last| last.at).elapsed();
+        if waited < patience {
+            return Ok(Ended::NotYet(format!("no evacuation of {instance} is seen yet")));
+        }
+        let what = format!("Nova knows of no new evacuation of {instance}, and it is still on {source}");
+        Ok(Ended::Yes(Outcome::not_done(what)))
+    }
+
+    /// Gives a server the state that it had, and its owner's access.
+    pub(super) async fn restore(
+        &self,
+        instance: &InstanceId,
+        source: &HostName,
+        state: Wanted,
+        lock: &str,
+        limit: Duration,
+    ) -> Result<(), ApiError> {
+        let now = Instant::now();
+        let since = self.views.last_sent(instance).map_or(now, |last| last.at);
+        let found = self.find(instance, source, since, since).await?;
+        let Some(server) = &found.server else { return Ok(()) };
+        let id = instance.as_str();
+        let note = || {
+            let before = found.newest.as_ref().map_or(0, |record| record.id);
+            self.views.sent(instance, Sent { at: Instant::now(), before, is_accepted: false });
+        };
+        if found.has_left(source).is_some() {
+            match (state, server.vm_state.as_str()) {
+                (Wanted::Active, "stopped") => {
+                    self.api.start_server(id).await?;
+                    note();
+                }
+                (Wanted::Stopped, "active") => {
+                    self.api.stop_server(id).await?;
+                    note();
+                }
+                (Wanted::Error, "active") => {
+                    self.api.stop_server(id).await?;
+                    note();
+                    self.await_stopped(id, limit).await?;
+                    self.api.reset_server(id, true).await?;
+                    note();
+                }
+                (Wanted::Error, "stopped") => {
+                    self.api.reset_server(id, true).await?;
+                    note();
+                }
+                _ => {}
+            }
+        }
+        if is_ours(server, lock) {
+            self.api.unlock_server(id).await?;
+            note();
+        }
+        Ok(())
+    }
+
+    async fn await_stopped(&self, id: &str, limit: Duration) -> Result<(), ApiError> {
+        let begun = Instant::now();
+        while begun.elapsed() < limit {
+            if self.api.server(id).await?.is_none_or(|server| server.vm_state == "stopped") {
+                return Ok(());
+            }
+            sleep(LOOK_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn is_restored(
+        &self,
+        instance: &InstanceId,
+        source: &HostName,
+        state: Wanted,
+        lock: &str,
+    ) -> Result<Now, ApiError> {
+        let since = self.views.last_sent(instance).map_or_else(Instant::now, |last| last.at);
+        // The first look may be shared; one that did not satisfy is not looked at twice.
+        let recent = Instant::now().checked_sub(LOOK_PAUSE).unwrap_or(since).max(since);
+        let found = self.find(instance, source, recent, since).await?;
+        let Some(server) = &found.server else { return Ok(so()) };
+        if is_ours(server, lock) {
+            return Ok(Now::NotSo(Why::new(format!("instance {instance} is still locked by a recovery"))));
+        }
+        let Some(host) = found.has_left(source) else { return Ok(so()) };
+        let wanted = match state {
+            Wanted::Active => "active",
+            Wanted::Stopped => "stopped",
+            Wanted::Error => "error",
+        };
+        Ok(in_state(server, wanted, Facts::from([("host".to_owned(), host)])))
+    }
+
+    pub(super) async fn stop(&self, instance: &InstanceId, reset: bool) -> Result<(), ApiError> {
+        let Some(server) = self.api.server(instance.as_str()).await? else { return Ok(()) };
+        if server.vm_state == "stopped" {
+            return Ok(());
+        }
+        if reset && server.vm_state != "active" {
+            self.api.reset_server(instance.as_str(), false).await?;
+        }
+        self.api.stop_server(instance.as_str()).await.map(|_| ())
+    }
+
+    pub(super) async fn start_instance(&self, instance: &InstanceId) -> Result<(), ApiError> {
+        match self.api.server(instance.as_str()).await? {
+            Some(server) if server.vm_state != "active" => {
+                self.api.start_server(instance.as_str()).await.map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn is_in_state(&self, instance: &InstanceId, wanted: &str) -> Result<Now, ApiError> {
+        match self.api.server(instance.as_str()).await? {
+            None => Ok(Now::NotSo(Why::new(format!("instance {instance} is gone: it was deleted")))),
+            Some(server) => Ok(in_state(&server, wanted, Facts::new())),
+        }
+    }
+}
+
+/// What became of an evacuation.
+enum Ended {
+    Yes(Outcome),
+    NotYet(String),
+}
+
+/// Whether a lock is the one that a recovery put on.
+fn is_ours(server: &Server, lock: &str) -> bool {
+    server.is_locked && server.locked_reason.as_deref() == Some(lock)
+}
+
+fn in_state(server: &Server, wanted: &str, facts: Facts) -> Now {
+    if server.vm_state == wanted && server.task_state.is_none() {
+        return Now::So(facts);
+    }
+    let what = format!("instance {} is {}, not {wanted}", server.id, server.vm_state);
+    match &server.task_state {
+        Some(task) => Now::Moving(format!("{what}, but {task}")),
+        None => Now::NotSo(match &server.fault {
+            Some(fault) => Why::new(format!("{what}: {fault}")),
+            None => Why::new(what),
+        }),
+    }
+}
+
+fn failed(instance: &InstanceId, server: &Server, record: &Migration) -> Why {
+    let to = record.target.as_ref().map(|target| format!(" to {target}")).unwrap_or_default();
+    let fault = server.fault.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default();
+    Why::new(format!("the evacuation of {instance}{to} ended as {}{fault}", record.status))
+}

@@ -1,0 +1,151 @@
+//! What many wait for is looked up once: the servers on a host and the evacuations from it, shared by all who ask at
+//! the same time, so that moving a server costs a handful of requests however many move with it.
+//!
+//! It must never hand out a view that is older than what the one who asks knows already.
+
+use super::super::client::OpenStack;
+use super::super::error::ApiError;
+use super::super::nova::{Migration, Server};
+use ostler_model::ids::{HostName, InstanceId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
+
+/// Shortest pause between two looks at the same thing while a recovery is young.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The same after a while: what has taken long is not over in the next second.
+const PAUSE_LATER: Duration = Duration::from_secs(4);
+
+/// When a recovery counts as one that takes long.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Hosts whose views are kept: as many as can fail or be targets in one recovery.
+const HOSTS_MAX: usize = 1_000;
+
+/// Servers whose last request is remembered: those of the largest host, a few times.
+const SENT_MAX: usize = 100_000;
+
+/// A list and when it was asked for.
+struct Taken<T> {
+    asked: Instant,
+    found: Arc<Vec<T>>,
+}
+
+/// One list that is shared.
+struct Shared<T> {
+    last: std::sync::Mutex<Option<Taken<T>>>,
+    /// Held while it is fetched: who needs a newer one meanwhile waits for the same answer.
+    fetching: Mutex<()>,
+    first: Instant,
+}
+
+impl<T> Shared<T> {
+    fn new() -> Self {
+        Self { last: std::sync::Mutex::new(None), fetching: Mutex::new(()), first: Instant::now() }
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<Taken<T>>> {
+        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn good(&self, since: Instant) -> Option<Arc<Vec<T>>> {
+        self.last().as_ref().filter(|taken| taken.asked >= since).map(|taken| Arc::clone(&taken.found))
+    }
+
+    /// The list as it was at `since` or later.
+    async fn get<Q>(&self, since: Instant, fetch: impl FnOnce() -> Q) -> Result<Arc<Vec<T>>, ApiError>
+    where
+        Q: Future<Output = Result<Vec<T>, ApiError>>,
+    {
+        if let Some(found) = self.good(since) {
+            return Ok(found);
+        }
+        let _one = self.fetching.lock().await;
+        if let Some(found) = self.good(since) {
+            return Ok(found);
+        }
+        let pause = if self.first.elapsed() > LONG { PAUSE_LATER } else { PAUSE };
+        let before = self.last().as_ref().map(|taken| taken.asked);
+        if let Some(before) = before {
+            sleep_until(before + pause).await;
+        }
+        let asked = Instant::now();
+        let found = Arc::new(fetch().await?);
+        *self.last() = Some(Taken { asked, found: Arc::clone(&found) });
+        Ok(found)
+    }
+}
+
+/// Views by host.
+#[derive(Default)]
+pub(super) struct Views {
+    servers: std::sync::Mutex<BTreeMap<HostName, Arc<Shared<Server>>>>,
+    evacuations: std::sync::Mutex<BTreeMap<HostName, Arc<Shared<Migration>>>>,
+    sent: std::sync::Mutex<BTreeMap<InstanceId, Sent>>,
+}
+
+/// The last request about a server that this process sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    /// When.
+    pub at: Instant,
+    /// The highest number of a record of it that was there before.
+    pub before: u64,
+    /// Whether an evacuation was accepted. Then there is a record of it.
+    pub is_accepted: bool,
+}
+
+impl std::fmt::Debug for Views {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Views").finish_non_exhaustive()
+    }
+}
+
+fn of<T>(all: &std::sync::Mutex<BTreeMap<HostName, Arc<Shared<T>>>>, host: &HostName) -> Arc<Shared<T>> {
+    let mut all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if all.len() >= HOSTS_MAX && !all.contains_key(host) {
+        all.clear();
+    }
+    // A view that nobody asked for in a long time belongs to an earlier recovery.
+    let shared = all.entry(host.clone()).or_insert_with(|| Arc::new(Shared::new()));
+    Arc::clone(shared)
+}
+
+impl Views {
+    /// The servers on a host.
+    pub(super) async fn servers(
+        &self,
+        api: &OpenStack,
+        host: &HostName,
+        since: Instant,
+    ) -> Result<Arc<Vec<Server>>, ApiError> {
+        of(&self.servers, host).get(since, || api.servers_on(host.as_str())).await
+    }
+
+    /// The evacuations from a host, newest first.
+    pub(super) async fn evacuations(
+        &self,
+        api: &OpenStack,
+        host: &HostName,
+        since: Instant,
+    ) -> Result<Arc<Vec<Migration>>, ApiError> {
+        of(&self.evacuations, host).get(since, || api.evacuations_from(host.as_str())).await
+    }
+
+    /// Remembers a request.
+    pub(super) fn sent(&self, instance: &InstanceId, sent: Sent) {
+        let mut all = self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if all.len() >= SENT_MAX {
+            all.clear();
+        }
+        all.insert(instance.clone(), sent);
+    }
+
+    /// The last request about a server that this process sent.
+    pub(super) fn last_sent(&self, instance: &InstanceId) -> Option<Sent> {
+        self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(instance).copied()
+    }
+}
