@@ -3,7 +3,8 @@
 //! As everywhere in the store, each write can be sent a second time after its acknowledgement was lost: an insertion
 //! carries its own identity, a change carries its own time or version, and both are looked for before "no" is said.
 //!
-//! It must never decide what a report asks for, and never give a number twice.
+//! It must never decide what a report asks for, and never give a number twice. It is long because the seam has many
+//! questions, each of which is handed on at its end.
 
 mod purge;
 mod question;
