@@ -138,7 +138,7 @@ fn judge(kind: Kind, answer: Result<Answer, NoAnswer>, wanted: u16) -> Result<Op
 
 async fn first_token(keystone: &Keystone) -> Result<String, LabError> {
     let why = match keystone.issue(REQUEST_LIMIT).await {
-        Ok(Answer { status: 201, token: Some(token) }) => return Ok(token),
+        Ok(Answer { status: 201, token: Some(token), .. }) => return Ok(token),
         Ok(answer) => format!("HTTP {}", answer.status),
         Err(error) => error.word().to_owned(),
     };
@@ -151,7 +151,9 @@ mod tests {
 
     #[test]
     fn answers_are_judged_by_kind() {
-        let answer = |status, token: Option<&str>| Ok(Answer { status, token: token.map(str::to_owned) });
+        let answer = |status, token: Option<&str>| {
+            Ok(Answer { status, token: token.map(str::to_owned), body: hyper::body::Bytes::new() })
+        };
         assert_eq!(judge(Kind::Issue, answer(201, Some("t")), 201), Ok(Some("t".to_owned())));
         assert_eq!(judge(Kind::Issue, answer(201, None), 201), Err("no token".to_owned()));
         assert_eq!(judge(Kind::Validate, answer(200, Some("t")), 200), Ok(None));

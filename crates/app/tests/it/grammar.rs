@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 34] = [
     "",
     "cloud",
     "cloud scan",
@@ -27,7 +27,10 @@ const COMMANDS: [&str; 31] = [
     "lab ssh",
     "lab kill",
     "lab revive",
+    "lab cut",
     "lab mend",
+    "lab bmc",
+    "lab hypervisor",
     "lab publish",
     "lab withdraw",
     "lab load",
