@@ -133,11 +133,11 @@ pub(super) async fn hypervisor(context: &Context, typed: Hypervisor) -> Result<E
     }
     let power = if found.running { "on" } else { "off" };
     let running = found.guests.iter().filter(|guest| guest.state == "running").count();
-    let mut text = format!(
-        "{} is {power}; its hypervisor has {} guests, {running} running\n",
-        found.node,
-        found.guests.len()
-    );
+    let have = match found.guests.len() {
+        1 => "1 guest".to_owned(),
+        number => format!("{number} guests"),
+    };
+    let mut text = format!("{} is {power}; its hypervisor has {have}, {running} running\n", found.node);
     if !found.guests.is_empty() {
         let row =
             |guest: &ostler_lab::Guest| vec![guest.name.clone(), guest.uuid.clone(), guest.state.clone()];
