@@ -6,6 +6,7 @@ use crate::command::Command;
 use crate::error::LabError;
 use crate::name::{LabName, Subnet};
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,15 +30,31 @@ pub(crate) async fn raise(lab: &LabName) -> Result<Subnet, LabError> {
         why: "every network of 198.18.0.0/16 is in use".to_owned(),
         todo: "take labs down that nobody needs".to_owned(),
     })?;
-    let bridge = lab.bridge();
-    let address = format!("{}/24", subnet.bridge_address());
+    make(&lab.bridge(), subnet.bridge_address()).await?;
+    Ok(subnet)
+}
+
+/// Makes the bridge of the lab's second network.
+pub(crate) async fn raise_storage(lab: &LabName, subnet: Subnet) -> Result<(), LabError> {
+    make(&lab.storage_bridge(), subnet.storage_bridge_address()).await
+}
+
+async fn make(bridge: &str, address: Ipv4Addr) -> Result<(), LabError> {
+    let address = format!("{address}/24");
     let doing = || format!("making the bridge {bridge}");
-    ip(doing(), &["link", "add", "name", &bridge, "type", "bridge", "stp_state", "0", "mcast_snooping", "0"])
+    ip(doing(), &["link", "add", "name", bridge, "type", "bridge", "stp_state", "0", "mcast_snooping", "0"])
         .run()
         .await?;
-    ip(doing(), &["address", "add", &address, "dev", &bridge]).run().await?;
-    ip(doing(), &["link", "set", "dev", &bridge, "up"]).run().await?;
-    Ok(subnet)
+    ip(doing(), &["address", "add", &address, "dev", bridge]).run().await?;
+    ip(doing(), &["link", "set", "dev", bridge, "up"]).run().await.map(drop)
+}
+
+/// Hangs a link of this machine on a bridge.
+pub(crate) async fn join(link: &str, bridge: &str) -> Result<(), LabError> {
+    ip(format!("hanging the link {link} on {bridge}"), &["link", "set", "dev", link, "master", bridge, "up"])
+        .run()
+        .await
+        .map(drop)
 }
 
 /// Whether the lab's bridge is there.
@@ -45,17 +62,23 @@ pub(crate) fn is_up(lab: &LabName) -> bool {
     Path::new("/sys/class/net").join(lab.bridge()).exists()
 }
 
-/// Removes the lab's bridge and what hangs on it.
+/// Removes the lab's bridges and what hangs on them.
 pub(crate) async fn remove(lab: &LabName) -> Result<(), LabError> {
-    let bridge = lab.bridge();
-    let ports = std::fs::read_dir(Path::new("/sys/class/net").join(&bridge).join("brif"));
+    for bridge in [lab.bridge(), lab.storage_bridge()] {
+        remove_one(&bridge).await?;
+    }
+    Ok(())
+}
+
+async fn remove_one(bridge: &str) -> Result<(), LabError> {
+    let ports = std::fs::read_dir(Path::new("/sys/class/net").join(bridge).join("brif"));
     for port in ports.into_iter().flatten().flatten() {
         let name = port.file_name().to_string_lossy().into_owned();
         // The link of a node that just lost power vanishes by itself.
         let _ = ip(format!("removing the link {name}"), &["link", "delete", "dev", &name]).run().await;
     }
-    if is_up(lab) {
-        ip(format!("removing the bridge {bridge}"), &["link", "delete", "dev", &bridge]).run().await?;
+    if Path::new("/sys/class/net").join(bridge).exists() {
+        ip(format!("removing the bridge {bridge}"), &["link", "delete", "dev", bridge]).run().await?;
     }
     Ok(())
 }

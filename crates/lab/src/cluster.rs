@@ -28,14 +28,15 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 /// How long a short command inside a node may take.
 const SHORT_LIMIT: Duration = Duration::from_secs(20);
 /// How long load balancers and keystone may take to be up once their database is.
-const SERVE_LIMIT: Duration = Duration::from_secs(120);
+const SERVE_LIMIT: Duration = Duration::from_secs(300);
 /// How long one request to keystone may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 
-/// How many backends each node has a server in: keystone and the database.
-const BACKENDS: usize = 2;
+/// The backends in which each controller has a server from the beginning.
+pub(crate) const FIRST_BACKENDS: [&str; 2] = ["keystone", "mariadb"];
 
 const DATABASE: &str = include_str!("../data/node/database.sql");
+const CLOUD_DATABASE: &str = include_str!("../data/cloud/database.sql");
 const COPY: &str = include_str!("../data/node/copy-database.sh");
 const CONSOLE: &str = "read the nodes' console.log in the lab's folder, or look with `ostler lab ssh`";
 
@@ -71,7 +72,10 @@ pub(crate) async fn form(
     let Some((first, others)) = machines.split_first() else { return Ok(()) };
     first.run("starting the first database", "galera_new_cluster", COMMAND_LIMIT).await?;
     synced(first, 1).await?;
-    let sql = fill(DATABASE, &[("password", secrets.database.reveal())])?;
+    let mut sql = fill(DATABASE, &[("password", secrets.database.reveal())])?;
+    if ground.has_cloud() {
+        sql.push_str(&fill(CLOUD_DATABASE, &[("password", secrets.database.reveal())])?);
+    }
     let script = format!("mariadb <<'SQL'\n{sql}SQL\nsystemctl enable --quiet mariadb.service\n");
     first.run("making keystone's database", &script, COMMAND_LIMIT).await?;
     teller.tell(&first.node, "the database cluster has begun");
@@ -195,7 +199,7 @@ async fn serving(
 ) -> Result<(), LabError> {
     let cloud = Keystone::new(ground.virtual_address, secrets.admin.reveal());
     // One request after the other on each node: a worker whose first requests come together may answer 403.
-    let warm = try_join_all(ground.nodes.iter().map(|(node, address)| {
+    let warm = try_join_all(ground.controllers().iter().map(|(node, address)| {
         let keystone = cloud.at(*address);
         async move { token(&keystone, &format!("a token of keystone on {node}")).await }
     }));
@@ -231,11 +235,13 @@ async fn token(keystone: &Keystone, what: &str) -> Result<(), LabError> {
 
 /// Waits until a node's load balancer has all servers up.
 async fn balanced(machine: &Machine, ground: &Ground) -> Result<(), LabError> {
-    try_join_all(ground.nodes.iter().map(|(node, _)| carries(machine, node))).await.map(drop)
+    try_join_all(ground.controllers().iter().map(|(node, _)| carries(machine, node, &FIRST_BACKENDS)))
+        .await
+        .map(drop)
 }
 
-/// Waits until a node's load balancer has all servers of `node` up.
-pub(crate) async fn carries(machine: &Machine, node: &str) -> Result<(), LabError> {
+/// Waits until a node's load balancer has the servers of `node` up in these backends.
+pub(crate) async fn carries(machine: &Machine, node: &str, backends: &[&str]) -> Result<(), LabError> {
     let what = format!("the servers of {node} up in the load balancer of {}", machine.node);
     until(what, CONSOLE, SERVE_LIMIT, async || {
         match machine
@@ -246,26 +252,35 @@ pub(crate) async fn carries(machine: &Machine, node: &str) -> Result<(), LabErro
             )
             .await
         {
-            Ok(table) => match servers_up(&table, node) {
-                BACKENDS => Seen::Holds(()),
-                up => Seen::NotYet(format!("{up} of {BACKENDS} servers up")),
-            },
+            Ok(table) => {
+                let up = backends_up(&table, node);
+                let missing: Vec<&str> =
+                    backends.iter().filter(|name| !up.contains(*name)).copied().collect();
+                match missing.is_empty() {
+                    true => Seen::Holds(()),
+                    false => Seen::NotYet(format!("not up: {}", missing.join(", "))),
+                }
+            }
             Err(error) => Seen::NotYet(error.to_string()),
         }
     })
     .await
 }
 
-/// In how many backends a node's servers are up, by HAProxy's `show stat`.
-fn servers_up(table: &str, node: &str) -> usize {
+/// In which backends a node's servers are up, by HAProxy's `show stat`.
+fn backends_up<'a>(table: &'a str, node: &str) -> Vec<&'a str> {
     let mut lines = table.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
     let column = |name: &str| names.iter().position(|seen| *seen == name);
-    let (Some(server), Some(status)) = (column("svname"), column("status")) else { return 0 };
+    let (Some(proxy), Some(server), Some(status)) = (column("pxname"), column("svname"), column("status"))
+    else {
+        return Vec::new();
+    };
     lines
         .map(|line| line.split(',').collect::<Vec<_>>())
         .filter(|fields| fields.get(server) == Some(&node) && fields.get(status) == Some(&"UP"))
-        .count()
+        .filter_map(|fields| fields.get(proxy).copied())
+        .collect()
 }
 
 #[cfg(test)]
@@ -276,9 +291,9 @@ mod tests {
     fn servers_of_a_node_are_counted() {
         let table = "# pxname,svname,qcur,status,weight\nkeystone,FRONTEND,,OPEN,\nkeystone,ctl1,0,UP,1\n\
                      keystone,ctl2,0,DOWN,1\nkeystone,ctl3,0,UP 1/3,1\nkeystone,BACKEND,0,UP,1\nmariadb,ctl1,0,UP,1\n\n";
-        assert_eq!(servers_up(table, "ctl1"), 2);
-        assert_eq!(servers_up(table, "ctl3"), 0, "still counting its successes");
-        assert_eq!(servers_up("", "ctl1"), 0);
+        assert_eq!(backends_up(table, "ctl1"), ["keystone", "mariadb"]);
+        assert!(backends_up(table, "ctl3").is_empty(), "still counting its successes");
+        assert!(backends_up("", "ctl1").is_empty());
     }
 
     #[test]

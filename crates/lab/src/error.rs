@@ -88,9 +88,9 @@ pub enum LabError {
         /// What to do now.
         todo: String,
     },
-    /// Keystone answered something else than it should.
+    /// A service answered something else than it should.
     #[error(
-        "{what}: {why}; look at the nodes with `ostler lab status` and at /var/log/keystone/keystone.log there"
+        "{what}: {why}; look at the nodes with `ostler lab status` and at the service's log under /var/log there"
     )]
     Service {
         /// What was asked.

@@ -2,13 +2,17 @@
 //!
 //! Must never repeat a request, nor follow a redirection.
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
+
+/// The largest answer that is read: a list of all servers of a lab is a hundredth of it.
+const BODY_LIMIT: usize = 16 << 20;
 
 /// What came back.
 #[derive(Clone, Debug)]
@@ -18,6 +22,7 @@ pub(crate) struct Answer {
     pub(crate) token: Option<String>,
     /// The name under which the server's log has the request.
     pub(crate) request_id: Option<String>,
+    pub(crate) body: Bytes,
 }
 
 /// Why nothing came back.
@@ -49,14 +54,14 @@ impl NoAnswer {
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) method: Method,
-    pub(crate) path: &'static str,
+    pub(crate) path: Cow<'static, str>,
     pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: String,
+    pub(crate) body: Bytes,
 }
 
 impl Ask {
     pub(crate) fn get(path: &'static str) -> Self {
-        Self { method: Method::GET, path, headers: Vec::new(), body: String::new() }
+        Self { method: Method::GET, path: path.into(), headers: Vec::new(), body: Bytes::new() }
     }
 }
 
@@ -72,22 +77,23 @@ async fn ask_unbounded(server: SocketAddr, ask: &Ask) -> Result<Answer, NoAnswer
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| NoAnswer::Cut)?;
     let mut request = Request::builder()
         .method(ask.method.clone())
-        .uri(ask.path)
+        .uri(ask.path.as_ref())
         .header("host", server.to_string())
         .header("accept", "application/json")
         .header("connection", "close");
     for (name, value) in &ask.headers {
         request = request.header(*name, value);
     }
-    let request = request.body(Full::new(Bytes::from(ask.body.clone()))).map_err(|_| NoAnswer::Request)?;
+    let request = request.body(Full::new(ask.body.clone())).map_err(|_| NoAnswer::Request)?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|_| NoAnswer::Cut)?;
         let status = response.status().as_u16();
         let header =
             |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (token, request_id) = (header("x-subject-token"), header("x-openstack-request-id"));
-        response.into_body().collect().await.map_err(|_| NoAnswer::Cut)?;
-        Ok(Answer { status, token, request_id })
+        let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
+        let body = body.map_err(|_| NoAnswer::Cut)?.to_bytes();
+        Ok(Answer { status, token, request_id, body })
     };
     let drive = async {
         // Its failure shows in the exchange.

@@ -37,9 +37,9 @@ impl Keystone {
     pub(crate) async fn issue(&self, limit: Duration) -> Result<Answer, NoAnswer> {
         let request = Ask {
             method: Method::POST,
-            path: "/v3/auth/tokens",
+            path: "/v3/auth/tokens".into(),
             headers: vec![("content-type", "application/json".to_owned())],
-            body: self.credentials.clone(),
+            body: self.credentials.clone().into(),
         };
         ask(self.server, &request, limit).await
     }

@@ -3,8 +3,12 @@
 //! What is up is found on the machine (processes, mounts, links), not remembered. Must never leave anything behind after `down`,
 //! nor touch anything of another lab.
 
+use crate::bmc;
 use crate::bridge;
-use crate::cache::{Cache, Sealed, delete, fits_a_mount_option};
+use crate::cache::{Cache, delete, fits_a_mount_option};
+use crate::cloud::api::Api;
+use crate::cloud::catalogue::{CloudRelease, Part};
+use crate::cloud::{self, packages};
 use crate::cluster;
 use crate::command::Command;
 use crate::error::LabError;
@@ -12,9 +16,10 @@ use crate::host::check_can_run;
 use crate::image;
 use crate::keystone::Keystone;
 use crate::load::{self, LoadOptions};
-use crate::machine::{Machine, running_machines, unmount_all};
-use crate::name::{LabName, controller_name};
+use crate::machine::{Machine, Sockets, running_machines, unmount_all};
+use crate::name::{LabName, Subnet, controller_name};
 use crate::node_files;
+use crate::options::{UpOptions, check_parts};
 use crate::package;
 use crate::progress::{Listener, Teller};
 use crate::release::Release;
@@ -23,7 +28,6 @@ use crate::secrets::Secrets;
 use crate::settings::{self, Ground, Record};
 use crate::status::{self, LabStatus};
 use crate::tally::LoadReport;
-use crate::wait::{Seen, until};
 use futures_util::future::try_join_all;
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
@@ -32,8 +36,6 @@ use std::time::Duration;
 
 /// How long making a key may take.
 const KEY_LIMIT: Duration = Duration::from_secs(30);
-/// How long a revived node may take until its database, keystone and load balancer are back.
-const RETURN_LIMIT: Duration = Duration::from_secs(240);
 
 /// Where a lab and the cache are.
 #[derive(Clone, Debug)]
@@ -49,21 +51,6 @@ pub struct LabPaths {
 pub struct Lab {
     name: LabName,
     paths: LabPaths,
-}
-
-/// What kind of cloud to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpOptions {
-    /// One controller or three.
-    pub controllers: u8,
-    /// The release to install, for example `2024.1`.
-    pub release: String,
-}
-
-impl Default for UpOptions {
-    fn default() -> Self {
-        Self { controllers: 3, release: "2024.1".to_owned() }
-    }
 }
 
 impl Lab {
@@ -101,34 +88,66 @@ impl Lab {
         self.paths.state.join("openstack")
     }
 
+    /// The lab's name, with what follows from it.
+    pub(crate) fn lab_name(&self) -> &LabName {
+        &self.name
+    }
+
+    /// The lab's own folder.
+    pub(crate) fn state(&self) -> &Path {
+        &self.paths.state
+    }
+
+    pub(crate) fn moods_path(&self) -> PathBuf {
+        self.paths.state.join("power-controllers.json")
+    }
+
     fn record_path(&self) -> PathBuf {
         self.paths.state.join("lab.json")
     }
 
-    fn secrets_path(&self) -> PathBuf {
+    pub(crate) fn secrets_path(&self) -> PathBuf {
         self.paths.state.join("secrets.json")
     }
 
-    fn machine(&self, node: &str) -> Machine {
+    pub(crate) fn machine(&self, node: &str) -> Machine {
         Machine {
             node: node.to_owned(),
             name: self.name.machine(node),
             folder: self.paths.state.join("nodes").join(node),
+            storage_link: Record::read(&self.record_path())
+                .filter(|record| record.parts.contains(&Part::Nova))
+                .map(|record| Subnet(record.network).storage_link(node)),
         }
     }
 
-    fn machines(&self, ground: &Ground) -> Vec<Machine> {
+    /// What a node is plugged into.
+    pub(crate) fn sockets(&self, ground: &Ground, node: &str) -> Sockets {
+        let mut shares = vec![(self.repositories(), "/srv/openstack", true)];
+        let is_controller = ground.controllers().iter().any(|(name, _)| name == node);
+        if ground.has_cloud() && is_controller {
+            shares.push((self.images(), "/var/lib/glance/images", false));
+        }
+        Sockets { bridge: self.name.bridge(), storage_bridge: self.name.storage_bridge(), shares }
+    }
+
+    /// Glance's images: one folder for all controllers, as shared storage is.
+    fn images(&self) -> PathBuf {
+        self.paths.state.join("images")
+    }
+
+    pub(crate) fn machines(&self, ground: &Ground) -> Vec<Machine> {
         ground.nodes.iter().map(|(node, _)| self.machine(node)).collect()
     }
 
-    fn record(&self) -> Result<(Record, Ground), LabError> {
+    pub(crate) fn record(&self) -> Result<(Record, Ground), LabError> {
         let record = Record::read(&self.record_path())
             .ok_or_else(|| LabError::NoSuchLab { lab: self.name.to_string() })?;
         let ground = Ground::new(&self.name, &record);
         Ok((record, ground))
     }
 
-    fn known_machine(&self, node: &str) -> Result<Machine, LabError> {
+    pub(crate) fn known_machine(&self, node: &str) -> Result<Machine, LabError> {
         let (_, ground) = self.record()?;
         if ground.nodes.iter().any(|(name, _)| name == node) {
             return Ok(self.machine(node));
@@ -169,6 +188,7 @@ impl Lab {
                 "ask for 1 or 3: a database cluster decides by majority",
             ));
         }
+        check_parts(options)?;
         check_can_run()?;
         let _held = self.hold()?;
         let teller = Teller::new(progress);
@@ -178,35 +198,52 @@ impl Lab {
         }
         self.clear().await?;
         let cache = Cache::open(&self.paths.cache)?;
-        let (base, layer) = self.prepare(&cache, release, &teller).await?;
-        self.build(options, release, [&layer.path, &base.path], &teller).await
+        let disks = self.prepare(&cache, options, release, &teller).await?;
+        self.build(options, release, &disks, &teller).await
     }
 
     /// The image and the layer with the release, from the cache or built; the release is shown to the nodes-to-be.
     async fn prepare(
         &self,
         cache: &Cache,
+        options: &UpOptions,
         release: Release,
         teller: &Teller<'_>,
-    ) -> Result<(Sealed, Sealed), LabError> {
+    ) -> Result<Disks, LabError> {
         let base = image::base(cache, teller).await?;
         let repository = package::repository(cache, &base, release, teller).await?;
         let layer = package::layer(cache, &base, &repository, release, teller).await?;
+        let mut disks = Disks {
+            controller: vec![layer.path.clone(), base.path.clone()],
+            compute: vec![base.path.clone()],
+        };
+        let mut repositories = vec![repository];
+        if options.parts.contains(&Part::Nova) {
+            let cloud = CloudRelease::named(release.series)?;
+            let services = packages::repository(cache, &base, cloud, teller).await?;
+            let controller =
+                packages::controller_layer(cache, [&layer, &base], &services, cloud, teller).await?;
+            let compute = packages::compute_layer(cache, &base, &services, cloud, teller).await?;
+            disks.controller.insert(0, controller.path);
+            disks.compute.insert(0, compute.path);
+            repositories.push(services);
+        }
         let state = &self.paths.state;
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
             .create(state)
             .map_err(LabError::file("creating", state))?;
-        repository::show(&repository.path, &self.repositories(), release.series).await?;
-        Ok((base, layer))
+        let shown: Vec<&Path> = repositories.iter().map(|repository| repository.path.as_path()).collect();
+        repository::show(&shown, &self.repositories(), release.series).await?;
+        Ok(disks)
     }
 
     async fn build(
         &self,
         options: &UpOptions,
         release: Release,
-        lowers: [&Path; 2],
+        disks: &Disks,
         teller: &Teller<'_>,
     ) -> Result<LabStatus, LabError> {
         let state = &self.paths.state;
@@ -214,10 +251,20 @@ impl Lab {
         secrets.write(&self.secrets_path())?;
         let subnet = bridge::raise(&self.name).await?;
         let mut record = Record::new(subnet, options.controllers, release.series);
+        record.parts = options.parts.clone();
+        if options.parts.contains(&Part::Nova) {
+            record.computes = options.computes;
+            bridge::raise_storage(&self.name, subnet).await?;
+        }
         record.write(&self.record_path())?;
         let ground = Ground::new(&self.name, &record);
         let machines = self.machines(&ground);
-        try_join_all(machines.iter().map(|machine| machine.mount(&lowers))).await?;
+        let (controllers, computes) = machines.split_at(ground.controllers().len());
+        try_join_all(controllers.iter().map(|machine| machine.mount(&disks.controller))).await?;
+        try_join_all(computes.iter().map(|machine| machine.mount(&disks.compute))).await?;
+        if ground.has_cloud() {
+            cloud::form::give_to(&machines[0], &self.images(), "glance").await?;
+        }
         let public_key = self.make_key(&machines[0]).await?;
         let host_keys = try_join_all(
             machines
@@ -229,17 +276,27 @@ impl Lab {
         settings::write(state, &ground, &secrets, &host_keys)?;
         teller
             .tell("cluster", format!("switching on {} nodes at {}", machines.len(), ground.virtual_address));
+        let ground = &ground;
         try_join_all(machines.iter().zip(&ground.nodes).map(|(machine, (node, address))| async move {
-            machine.power_on(&self.name.bridge(), &self.repositories()).await?;
+            machine.power_on(&self.sockets(ground, node)).await?;
             cluster::booted(node, *address).await?;
             teller.tell(node, format!("has booted at {address}"));
             Ok::<(), LabError>(())
         }))
         .await?;
-        cluster::form(&machines, &ground, &secrets, teller).await?;
+        cluster::form(controllers, ground, &secrets, teller).await?;
+        if ground.has_cloud() {
+            bmc::start(self, subnet.bridge_address()).await?;
+            let url = self.power_controller(ground);
+            teller.tell("cluster", format!("the power controllers speak Redfish at {url}"));
+            cloud::form::form(&machines, ground, &secrets, teller).await?;
+            let api = Api::log_in(ground.virtual_address, secrets.admin.reveal()).await?;
+            let ready = cloud::instances::prepare(&api, teller).await?;
+            cloud::instances::make(&api, &ready, options.instances, options.ports, teller).await?;
+        }
         record.complete = true;
         record.write(&self.record_path())?;
-        Ok(status::look(&machines, &ground, &record, &self.repositories()).await)
+        Ok(status::look(&machines, ground, &record, &self.repositories()).await)
     }
 
     /// Makes the key that opens the nodes, with a node's ssh-keygen; its public part.
@@ -273,6 +330,8 @@ impl Lab {
     }
 
     async fn clear(&self) -> Result<(), LabError> {
+        // First, so that nobody switches a node on again.
+        bmc::end(self.name()).await?;
         let prefix = format!("{}-", self.name);
         try_join_all(running_machines(self.name()).into_iter().map(|machine| {
             let node = machine.strip_prefix(&prefix).unwrap_or(&machine).to_owned();
@@ -290,96 +349,21 @@ impl Lab {
         Ok(status::look(&self.machines(&ground), &ground, &record, &self.repositories()).await)
     }
 
-    /// Takes a node's power away, as pulling the plug does. Fine when it has none.
-    pub async fn kill(&self, node: &str) -> Result<(), LabError> {
-        self.known_machine(node)?.power_off().await
-    }
-
-    /// Gives a node its power back and returns when its sshd answers. Its services come back by themselves:
-    /// see [`Lab::returned`].
-    ///
-    /// When all nodes were killed, all have to be revived: each database remembers the last cluster that it was in, and begins
-    /// again when all members of it are there (Galera's `pc.recovery`). Databases that were all *stopped in order* do not remember:
-    /// start the last one that was stopped with `galera_new_cluster`.
-    pub async fn revive(&self, node: &str) -> Result<(), LabError> {
-        let machine = self.known_machine(node)?;
-        if machine.power().is_some() {
-            return Ok(());
-        }
-        if !machine.is_mounted() || !bridge::is_up(&self.name) {
-            return Err(LabError::refused(
-                format!(
-                    "the disk or the network of `{node}` is gone: this machine was started anew since the lab was made"
-                ),
-                "take the lab down and make it again with `ostler lab down` and `ostler lab up`",
-            ));
-        }
-        let (_, ground) = self.record()?;
-        machine.power_on(&self.name.bridge(), &self.repositories()).await?;
-        match ground.nodes.iter().find(|(name, _)| name == node) {
-            Some((_, address)) => cluster::booted(node, *address).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Waits until the services of a node are back: database synced, keystone healthy, load balancer running, and the node's servers
-    /// up in every load balancer that can be reached.
-    pub async fn returned(&self, node: &str) -> Result<(), LabError> {
-        let machine = self.known_machine(node)?;
-        let todo = "look at the node with `ostler lab ssh`: `systemctl --failed`, `journalctl -u mariadb`";
-        until(format!("the return of the services of {node}"), todo, RETURN_LIMIT, async || {
-            match self.status().await {
-                Err(error) => Seen::NotYet(error.to_string()),
-                Ok(status) => match status.nodes.iter().find(|seen| seen.name == machine.node) {
-                    Some(seen) if seen.is_well() => Seen::Holds(()),
-                    Some(seen) => Seen::NotYet(format!(
-                        "ssh {}, database {}, keystone {}, load balancer {}",
-                        seen.ssh,
-                        seen.galera.as_deref().unwrap_or("silent"),
-                        seen.keystone,
-                        seen.haproxy
-                    )),
-                    None => Seen::NotYet("not listed".to_owned()),
-                },
-            }
-        })
-        .await?;
-        let (_, ground) = self.record()?;
-        let reached = self
-            .machines(&ground)
-            .into_iter()
-            .filter(|machine| machine.link().is_some_and(|link| bridge::is_link_up(&link)));
-        try_join_all(reached.map(|balancer| async move { cluster::carries(&balancer, node).await }))
-            .await
-            .map(drop)
-    }
-
-    /// Cuts a node's network on this machine's side: the node runs on and hears nobody.
-    pub async fn cut(&self, node: &str) -> Result<(), LabError> {
-        self.set_link(node, false).await
-    }
-
-    /// Mends a node's network.
-    pub async fn mend(&self, node: &str) -> Result<(), LabError> {
-        self.set_link(node, true).await
-    }
-
-    async fn set_link(&self, node: &str, up: bool) -> Result<(), LabError> {
-        let machine = self.known_machine(node)?;
-        let link = machine.link().ok_or_else(|| LabError::NodeIsOff { node: node.to_owned() })?;
-        bridge::set_link(&link, up).await
-    }
-
     /// Builds another release's packages, if the cache has none, and shows them to the nodes, also to running ones.
     pub async fn publish(&self, release: &str, progress: Listener<'_>) -> Result<(), LabError> {
         let release = Release::named(release)?;
         check_can_run()?;
-        self.record()?;
+        let (_, ground) = self.record()?;
         let teller = Teller::new(progress);
         let cache = Cache::open(&self.paths.cache)?;
         let base = image::base(&cache, &teller).await?;
         let packages = package::repository(&cache, &base, release, &teller).await?;
-        repository::show(&packages.path, &self.repositories(), release.series).await?;
+        let mut shown = vec![packages];
+        if let (true, Some(cloud)) = (ground.has_cloud(), CloudRelease::find(release.series)) {
+            shown.push(packages::repository(&cache, &base, cloud, &teller).await?);
+        }
+        let shown: Vec<&Path> = shown.iter().map(|repository| repository.path.as_path()).collect();
+        repository::show(&shown, &self.repositories(), release.series).await?;
         teller.tell("packages", format!("nodes see {} in /srv/openstack", release.series));
         Ok(())
     }
@@ -438,6 +422,12 @@ impl Lab {
         load::run(Keystone::new(ground.virtual_address, secrets.admin.reveal()), options, stop, progress)
             .await
     }
+}
+
+/// The disks that nodes stand on: layers of the cache, upper ones first.
+struct Disks {
+    controller: Vec<PathBuf>,
+    compute: Vec<PathBuf>,
 }
 
 /// Builds what `up` needs for these releases without making a lab.

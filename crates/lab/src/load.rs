@@ -152,7 +152,12 @@ mod tests {
     #[test]
     fn answers_are_judged_by_kind() {
         let answer = |status, token: Option<&str>| {
-            Ok(Answer { status, token: token.map(str::to_owned), request_id: None })
+            Ok(Answer {
+                status,
+                token: token.map(str::to_owned),
+                request_id: None,
+                body: hyper::body::Bytes::new(),
+            })
         };
         assert_eq!(judge(Kind::Issue, answer(201, Some("t")), 201), Ok(Some("t".to_owned())));
         assert_eq!(judge(Kind::Issue, answer(201, None), 201), Err("no token".into()));

@@ -42,7 +42,23 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     /// The folder with its disk.
     pub(crate) folder: PathBuf,
+    /// The link of this machine that leads to its second network, if it has one.
+    pub(crate) storage_link: Option<String>,
 }
+
+/// What a node is plugged into when it is switched on.
+#[derive(Clone, Debug)]
+pub(crate) struct Sockets {
+    /// The bridge of the first network.
+    pub(crate) bridge: String,
+    /// The bridge of the second network, for nodes that have one.
+    pub(crate) storage_bridge: String,
+    /// Folders of this machine that the node sees, read-only if the flag is set: folder, place on the node.
+    pub(crate) shares: Vec<(PathBuf, &'static str, bool)>,
+}
+
+/// The node's own name for its link to the second network.
+pub(crate) const STORAGE_DEVICE: &str = "host1";
 
 /// The processes of a running node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +78,7 @@ impl Machine {
     /// Puts the node's disk over the image. It is written with `volatile`: a crash of *this* machine ends the lab anyway.
     /// For the same reason what the node writes stays in memory where there is enough: a package of ten thousand
     /// files is then unpacked in half the time.
-    pub(crate) async fn mount(&self, lowers: &[&Path]) -> Result<(), LabError> {
+    pub(crate) async fn mount(&self, lowers: &[PathBuf]) -> Result<(), LabError> {
         if memory_available_mib() >= MEMORY_FOR_DISKS_MIB {
             std::fs::create_dir_all(&self.folder).map_err(LabError::file("creating", &self.folder))?;
             Command::new(format!("mounting the disk of {}", self.node), "mount", MOUNT_LIMIT)
@@ -93,7 +109,7 @@ impl Machine {
     }
 
     /// Switches the node on. It outlives this process. Returns when its init is there, long before its services are.
-    pub(crate) async fn power_on(&self, bridge: &str, releases: &Path) -> Result<Power, LabError> {
+    pub(crate) async fn power_on(&self, sockets: &Sockets) -> Result<Power, LabError> {
         self.tidy().await?;
         let console = self.folder.join("console.log");
         let log = std::fs::OpenOptions::new()
@@ -119,14 +135,16 @@ impl Machine {
             .arg(format!("--directory={}", self.root().display()))
             .arg(format!("--machine={}", self.name))
             .arg(format!("--hostname={}", self.node))
-            .arg(format!("--network-bridge={bridge}"))
-            .args(["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"])
-            .arg(format!("--bind-ro={}:/srv/openstack", releases.display()))
-            .arg("--boot")
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(errors);
+            .arg(format!("--network-bridge={}", sockets.bridge))
+            .args(["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"]);
+        if let Some(link) = &self.storage_link {
+            command.arg(format!("--network-veth-extra={link}:{STORAGE_DEVICE}"));
+        }
+        for (folder, place, read_only) in &sockets.shares {
+            let verb = if *read_only { "--bind-ro" } else { "--bind" };
+            command.arg(format!("{verb}={}:{place}", folder.display()));
+        }
+        command.arg("--boot").current_dir("/").stdin(Stdio::null()).stdout(log).stderr(errors);
         let started =
             command.status().await.map_err(LabError::file("starting systemd-nspawn for", self.root()))?;
         if !started.success() {
@@ -138,11 +156,16 @@ impl Machine {
             });
         }
         let todo = format!("read {}", console.display());
-        until(format!("power of {}", self.node), &todo, POWER_LIMIT, async || match self.power() {
-            Some(power) => Seen::Holds(power),
-            None => Seen::NotYet(format!("no init yet; the console says: {}", tail(&console))),
-        })
-        .await
+        let power =
+            until(format!("power of {}", self.node), &todo, POWER_LIMIT, async || match self.power() {
+                Some(power) => Seen::Holds(power),
+                None => Seen::NotYet(format!("no init yet; the console says: {}", tail(&console))),
+            })
+            .await?;
+        if let Some(link) = &self.storage_link {
+            crate::bridge::join(link, &sockets.storage_bridge).await?;
+        }
+        Ok(power)
     }
 
     /// The node's processes, if it runs.
@@ -207,19 +230,23 @@ impl Machine {
     async fn tidy(&self) -> Result<(), LabError> {
         let todo = "see which processes are in its control groups (`cgroup.procs`), and whether `ip link` still shows its link";
         // A long name is not the link's own but one that nspawn gave it besides.
-        let link = format!("vb-{}", self.name);
-        let ip = |verb: &str| {
-            Command::new("removing a link", "ip", LINK_LIMIT).args(["link", verb, "dev"]).arg(&link)
+        let links = [Some(format!("vb-{}", self.name)), self.storage_link.clone()];
+        let ip = |verb: &str, link: &str| {
+            Command::new("removing a link", "ip", LINK_LIMIT).args(["link", verb, "dev"]).arg(link)
         };
         until(format!("the end of the traces of {}", self.node), todo, VANISH_LIMIT, async || {
             if let Some(error) = self.control_groups().iter().find_map(|group| remove_group(group).err()) {
                 return Seen::NotYet(error.to_string());
             }
-            if ip("show").run().await.is_err() {
-                return Seen::Holds(());
+            for link in links.iter().flatten() {
+                if ip("show", link).run().await.is_ok() {
+                    let deleted = ip("delete", link).run().await;
+                    return Seen::NotYet(
+                        deleted.err().map_or("its link was there".to_owned(), |error| error.to_string()),
+                    );
+                }
             }
-            let deleted = ip("delete").run().await;
-            Seen::NotYet(deleted.err().map_or("its link was there".to_owned(), |error| error.to_string()))
+            Seen::Holds(())
         })
         .await?;
         // What nspawn keeps for programs that mount something into a running machine. Another lab's is left alone.
@@ -275,7 +302,7 @@ fn words(paths: &[PathBuf]) -> String {
 }
 
 /// The ids of all processes.
-fn processes() -> impl Iterator<Item = u32> {
+pub(crate) fn processes() -> impl Iterator<Item = u32> {
     std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -311,7 +338,7 @@ fn tail(path: &Path) -> String {
 
 /// The names of the machines of a lab that run, whatever its state on disk says.
 pub(crate) fn running_machines(lab: &str) -> Vec<String> {
-    let prefix = format!("--machine={lab}-ctl");
+    let prefixes = [format!("--machine={lab}-ctl"), format!("--machine={lab}-cmp")];
     let mut found = Vec::new();
     for id in processes() {
         let Ok(line) = std::fs::read(format!("/proc/{id}/cmdline")) else { continue };
@@ -321,8 +348,9 @@ pub(crate) fn running_machines(lab: &str) -> Vec<String> {
             continue;
         }
         let numbered = |argument: &&str| {
-            argument
-                .strip_prefix(&prefix)
+            prefixes
+                .iter()
+                .find_map(|prefix| argument.strip_prefix(prefix))
                 .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
         };
         found.extend(

@@ -10,6 +10,10 @@ use std::net::Ipv4Addr;
 const NAME_LIMIT: usize = 12;
 /// The last host part of the first controller; the others follow.
 const FIRST_CONTROLLER: u8 = 11;
+/// The last host part of the first compute node; the others follow.
+const FIRST_COMPUTE: u8 = 101;
+/// How many compute nodes a lab can have: as many as there are addresses for, more than a machine carries.
+pub(crate) const COMPUTES_LIMIT: u8 = 100;
 /// The host part of the virtual address.
 const VIRTUAL_ADDRESS: u8 = 10;
 /// The host part of the bridge on this machine.
@@ -49,6 +53,11 @@ impl LabName {
         format!("ol-{}", self.0)
     }
 
+    /// The bridge of the second network, over which nodes reach their storage.
+    pub fn storage_bridge(&self) -> String {
+        format!("os-{}", self.0)
+    }
+
     /// The machine name of a node.
     pub fn machine(&self, node: &str) -> String {
         format!("{}-{node}", self.0)
@@ -82,13 +91,33 @@ impl Subnet {
         self.host(FIRST_CONTROLLER + index)
     }
 
+    pub(crate) fn compute(self, index: u8) -> Ipv4Addr {
+        self.host(FIRST_COMPUTE + index)
+    }
+
+    /// A node's address in the second network, by the one in the first.
+    pub(crate) fn storage(address: Ipv4Addr) -> Ipv4Addr {
+        let [_, _, network, host] = address.octets();
+        Ipv4Addr::new(198, 19, network, host)
+    }
+
+    /// The address of this machine in the second network.
+    pub(crate) fn storage_bridge_address(self) -> Ipv4Addr {
+        Self::storage(self.bridge_address())
+    }
+
+    /// The name of the link of this machine that leads to a node's second network.
+    pub(crate) fn storage_link(self, node: &str) -> String {
+        format!("os{}-{node}", self.0)
+    }
+
     /// The first free network, given what `ip` prints about addresses and routes. None if all are taken.
     pub(crate) fn choose(addresses_and_routes: &str) -> Option<Self> {
         (0..=u8::MAX).map(Self).find(|candidate| {
-            let prefix = format!("198.18.{}.", candidate.0);
+            let prefixes = [format!("198.18.{}.", candidate.0), format!("198.19.{}.", candidate.0)];
             !addresses_and_routes
                 .split(|letter: char| letter.is_whitespace() || letter == '/')
-                .any(|word| word.starts_with(&prefix))
+                .any(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)))
         })
     }
 }
@@ -96,6 +125,11 @@ impl Subnet {
 /// The name of the controller with this index.
 pub(crate) fn controller_name(index: u8) -> String {
     format!("ctl{}", index + 1)
+}
+
+/// The name of the compute node with this index.
+pub(crate) fn compute_name(index: u8) -> String {
+    format!("cmp{}", index + 1)
 }
 
 #[cfg(test)]
@@ -133,5 +167,8 @@ mod tests {
         assert_eq!(subnet.virtual_address().to_string(), "198.18.7.10");
         assert_eq!(subnet.controller(2).to_string(), "198.18.7.13");
         assert_eq!(controller_name(2), "ctl3");
+        assert_eq!(Subnet::storage(subnet.compute(3)).to_string(), "198.19.7.104");
+        assert!(Subnet(255).storage_link("cmp100").len() <= 15);
+        assert_eq!(compute_name(0), "cmp1");
     }
 }

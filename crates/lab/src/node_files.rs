@@ -2,15 +2,18 @@
 //!
 //! Must never be done while the node runs.
 
+use crate::cloud::catalogue::{On, running_on};
+use crate::cloud::files as cloud;
 use crate::command::Command;
 use crate::error::LabError;
 use crate::image::write_file;
-use crate::machine::Machine;
+use crate::machine::{Machine, STORAGE_DEVICE};
+use crate::name::Subnet;
 use crate::secrets::{Secrets, machine_id};
 use crate::settings::Ground;
 use crate::template::{fill, set_option};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,8 +38,18 @@ pub(crate) async fn write(
     place.file("etc/hostname", 0o644, &format!("{}\n", machine.node))?;
     place.file("etc/hosts", 0o644, &hosts(ground))?;
     place.file("etc/resolv.conf", 0o644, "# no name server: a lab has no way out\n")?;
-    services(&place, machine, index, ground)?;
-    keystone(&place, address, ground, secrets)?;
+    place.file("etc/systemd/network/10-host0.network", 0o644, &network("host0", &address.to_string())?)?;
+    if ground.has_cloud() {
+        let storage = Subnet::storage(address).to_string();
+        place.file("etc/systemd/network/20-host1.network", 0o644, &network(STORAGE_DEVICE, &storage)?)?;
+    }
+    if index < ground.controllers().len() {
+        services(&place, machine, index, ground)?;
+        keystone(&place, address, ground, secrets)?;
+    }
+    if ground.has_cloud() {
+        cloud::write(&place, index, ground, secrets)?;
+    }
     for (home, user) in [("root", "root"), ("home/ostler", "ostler")] {
         place.owned(&format!("{home}/.ssh/authorized_keys"), 0o600, public_key, user)?;
     }
@@ -61,6 +74,10 @@ pub(crate) async fn write(
     Ok(key.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
 }
 
+fn network(device: &str, address: &str) -> Result<String, LabError> {
+    fill(include_str!("../data/node/network"), &[("device", device), ("address", address)])
+}
+
 fn hosts(ground: &Ground) -> String {
     let mut text = "127.0.0.1 localhost\n".to_owned();
     for (node, address) in &ground.nodes {
@@ -72,18 +89,18 @@ fn hosts(ground: &Ground) -> String {
 
 fn services(place: &Place<'_>, machine: &Machine, index: usize, ground: &Ground) -> Result<(), LabError> {
     let address = ground.nodes[index].1.to_string();
-    let members: Vec<String> = ground.nodes.iter().map(|(_, address)| address.to_string()).collect();
+    let members: Vec<String> = ground.controllers().iter().map(|(_, address)| address.to_string()).collect();
     // A cluster of one has nobody to ask whether it may begin.
     let members = if members.len() == 1 { String::new() } else { members.join(",") };
     let virtual_address = ground.virtual_address.to_string();
     let peers: String = ground
-        .nodes
+        .controllers()
         .iter()
         .filter(|(node, _)| *node != machine.node)
         .map(|(_, address)| format!("        {address}\n"))
         .collect();
     let servers = |port: u16, rest: fn(usize) -> &'static str| -> String {
-        let lines = ground.nodes.iter().enumerate();
+        let lines = ground.controllers().iter().enumerate();
         lines
             .map(|(index, (node, address))| {
                 format!("    server {node} {address}:{port} check{}\n", rest(index))
@@ -93,7 +110,20 @@ fn services(place: &Place<'_>, machine: &Machine, index: usize, ground: &Ground)
     let keystone_servers = servers(5000, |_| "");
     let mariadb_servers = servers(3306, |index| if index == 0 { "" } else { " backup" });
     let priority = (PRIORITY - index).to_string();
-    let values: [(&str, &str); 9] = [
+    let mut listeners = String::new();
+    for package in running_on(On::Controller, &ground.parts) {
+        let Some(port) = package.port() else { continue };
+        let (port_text, servers) = (port.to_string(), servers(port, |_| ""));
+        let values = [
+            ("name", package.name),
+            ("port", port_text.as_str()),
+            ("virtual_address", virtual_address.as_str()),
+            ("servers", servers.as_str()),
+        ];
+        listeners.push_str(&fill(include_str!("../data/cloud/haproxy-listener.cfg"), &values)?);
+    }
+    let values: [(&str, &str); 10] = [
+        ("listeners", &listeners),
         ("lab", ground.lab.as_str()),
         ("node", &machine.node),
         ("address", &address),
@@ -105,7 +135,6 @@ fn services(place: &Place<'_>, machine: &Machine, index: usize, ground: &Ground)
         ("mariadb_servers", &mariadb_servers),
     ];
     let files = [
-        ("etc/systemd/network/10-host0.network", include_str!("../data/node/10-host0.network")),
         ("etc/mysql/mariadb.conf.d/90-lab.cnf", include_str!("../data/node/galera.cnf")),
         ("etc/haproxy/haproxy.cfg", include_str!("../data/node/haproxy.cfg")),
         ("etc/keepalived/keepalived.conf", include_str!("../data/node/keepalived.conf")),
@@ -127,7 +156,8 @@ fn keystone(
     let path = place.root.join("etc/keystone/keystone.conf");
     let mut settings = std::fs::read_to_string(&path).map_err(LabError::file("reading", &path))?;
     // This node's memcached comes first in no list: all nodes must agree where a key is.
-    let caches: Vec<String> = ground.nodes.iter().map(|(_, address)| format!("{address}:11211")).collect();
+    let caches: Vec<String> =
+        ground.controllers().iter().map(|(_, address)| format!("{address}:11211")).collect();
     let virtual_address = ground.virtual_address;
     let connection = format!(
         "mysql+pymysql://keystone:{}@{virtual_address}/keystone?charset=utf8",
@@ -165,22 +195,32 @@ fn keystone(
 }
 
 /// The root of a node that does not run.
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     root: &'a Path,
 }
 
 impl Place<'_> {
-    fn file(&self, path: &str, mode: u32, content: &str) -> Result<(), LabError> {
+    pub(crate) fn file(&self, path: &str, mode: u32, content: &str) -> Result<(), LabError> {
         write_file(&self.root.join(path), mode, content.as_bytes())
     }
 
     /// A file that belongs to `user` and its group, or to `user:group`, by the node's own account files.
-    fn owned(&self, path: &str, mode: u32, content: &str, owner: &str) -> Result<(), LabError> {
+    pub(crate) fn owned(&self, path: &str, mode: u32, content: &str, owner: &str) -> Result<(), LabError> {
         self.file(path, mode, content)?;
         let (user, group) = owner.split_once(':').unwrap_or((owner, owner));
         let user = self.id("etc/passwd", user)?;
         let group = self.id("etc/group", group)?;
         let place = self.root.join(path);
+        chown(&place, Some(user), Some(group)).map_err(LabError::file("changing the owner of", place))
+    }
+
+    /// A folder that belongs to `user` and its group.
+    pub(crate) fn folder(&self, path: &str, mode: u32, user: &str) -> Result<(), LabError> {
+        let place = self.root.join(path);
+        std::fs::create_dir_all(&place).map_err(LabError::file("creating", &place))?;
+        std::fs::set_permissions(&place, std::fs::Permissions::from_mode(mode))
+            .map_err(LabError::file("setting rights of", &place))?;
+        let (user, group) = (self.id("etc/passwd", user)?, self.id("etc/group", user)?);
         chown(&place, Some(user), Some(group)).map_err(LabError::file("changing the owner of", place))
     }
 

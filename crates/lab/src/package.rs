@@ -185,7 +185,7 @@ pub(crate) async fn layer(
     let scratch = cache.scratch(&name).await?;
     // What the nodes see is a folder of releases.
     let releases = scratch.join("releases");
-    crate::repository::show(&repository.path, &releases, release.series).await?;
+    crate::repository::show(&[&repository.path], &releases, release.series).await?;
     let build = Build {
         doing: "installing keystone in the image",
         lowers: &[&base.path],
@@ -200,7 +200,7 @@ pub(crate) async fn layer(
 }
 
 /// The program uv: the machine's own, or one in the cache.
-async fn uv(cache: &Cache, teller: &Teller<'_>) -> Result<PathBuf, LabError> {
+pub(crate) async fn uv(cache: &Cache, teller: &Teller<'_>) -> Result<PathBuf, LabError> {
     if let Some(found) = find_on_path("uv") {
         // A shim that finds its program by the user's folder would not run in the overlay; a program does.
         if std::fs::read(&found).is_ok_and(|content| content.starts_with(b"\x7fELF")) {

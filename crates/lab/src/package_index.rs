@@ -45,6 +45,13 @@ pub(crate) fn release(series: &str, architecture: &str, date: &str, packages: &s
     )
 }
 
+/// The same `Release` for another index.
+pub(crate) fn relisted(release: &str, packages: &str) -> String {
+    let head = release.split_once("SHA256:\n").map_or(release, |(head, _)| head);
+    let digest = hexadecimal(&Sha256::digest(packages.as_bytes()));
+    format!("{head}SHA256:\n {digest} {} Packages\n", packages.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// A value that is not shown.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Secret(String);
 
@@ -32,20 +32,34 @@ impl fmt::Debug for Secret {
 pub(crate) struct Secrets {
     /// Keystone's first user, `admin`.
     pub(crate) admin: Secret,
-    /// The database user `keystone`.
+    /// The database user `keystone`, and the users of the other services.
     pub(crate) database: Secret,
+    /// The services' users in keystone.
+    #[serde(default)]
+    pub(crate) service: Secret,
+    /// The broker's user `openstack`.
+    #[serde(default)]
+    pub(crate) rabbit: Secret,
+    /// What the brokers of one cluster know each other by.
+    #[serde(default)]
+    pub(crate) erlang: Secret,
+    /// The user `admin` of the power controller.
+    #[serde(default)]
+    pub(crate) bmc: Secret,
     pub(crate) fernet: [Secret; 2],
     pub(crate) credential: [Secret; 2],
 }
 
 impl Secrets {
     pub(crate) fn draw() -> Result<Self, LabError> {
-        let password =
-            || -> Result<Secret, LabError> { Ok(Secret(crate::cache::hexadecimal(&random::<16>()?))) };
         let key = || -> Result<Secret, LabError> { Ok(Secret(base64(&random::<32>()?))) };
         Ok(Self {
             admin: password()?,
             database: password()?,
+            service: password()?,
+            rabbit: password()?,
+            erlang: password()?,
+            bmc: password()?,
             fernet: [key()?, key()?],
             credential: [key()?, key()?],
         })
@@ -62,9 +76,24 @@ impl Secrets {
     }
 }
 
+/// A password, drawn at random.
+pub(crate) fn password() -> Result<Secret, LabError> {
+    Ok(Secret(crate::cache::hexadecimal(&random::<16>()?)))
+}
+
 /// An identity for a node.
 pub(crate) fn machine_id() -> Result<String, LabError> {
     Ok(crate::cache::hexadecimal(&random::<16>()?))
+}
+
+/// An identity for a compute node, in the form of a random UUID.
+pub(crate) fn node_identity() -> Result<String, LabError> {
+    let mut bytes = random::<16>()?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text = crate::cache::hexadecimal(&bytes);
+    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+    Ok([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"))
 }
 
 /// Writes a file that only its owner reads.
@@ -89,7 +118,7 @@ fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], LabError> {
 }
 
 /// Base64 in the alphabet for URLs, as fernet keys have it.
-fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {

@@ -3,8 +3,9 @@
 //! Must never write a secret into a file that others can read.
 
 use crate::cache::write_whole;
+use crate::cloud::catalogue::Part;
 use crate::error::LabError;
-use crate::name::{LabName, Subnet, controller_name};
+use crate::name::{LabName, Subnet, compute_name, controller_name};
 use crate::release::Release;
 use crate::secrets::{Secrets, write_private};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,12 @@ pub(crate) struct Record {
     /// The `N` of `198.18.N.0/24`.
     pub(crate) network: u8,
     pub(crate) controllers: u8,
+    /// How many compute nodes it has.
+    #[serde(default)]
+    pub(crate) computes: u8,
+    /// What it has beyond keystone.
+    #[serde(default)]
+    pub(crate) parts: Vec<Part>,
     pub(crate) release: String,
     /// Whether it has been seen to serve.
     pub(crate) complete: bool,
@@ -33,6 +40,8 @@ impl Record {
             format: RECORD_FORMAT,
             network: subnet.0,
             controllers,
+            computes: 0,
+            parts: Vec::new(),
             release: release.to_owned(),
             complete: false,
             made: jiff::Timestamp::now(),
@@ -52,8 +61,13 @@ impl Record {
 #[derive(Clone, Debug)]
 pub(crate) struct Ground {
     pub(crate) lab: LabName,
+    pub(crate) subnet: Subnet,
     pub(crate) virtual_address: Ipv4Addr,
+    /// Controllers first.
     pub(crate) nodes: Vec<(String, Ipv4Addr)>,
+    controllers: usize,
+    /// What the lab has beyond keystone.
+    pub(crate) parts: Vec<Part>,
     /// How the release that the nodes are made with speaks to memcached.
     pub(crate) cache_backend: &'static str,
 }
@@ -61,14 +75,35 @@ pub(crate) struct Ground {
 impl Ground {
     pub(crate) fn new(lab: &LabName, record: &Record) -> Self {
         let subnet = Subnet(record.network);
+        let controllers =
+            (0..record.controllers).map(|index| (controller_name(index), subnet.controller(index)));
+        let computes = (0..record.computes).map(|index| (compute_name(index), subnet.compute(index)));
         Self {
             lab: lab.clone(),
+            subnet,
             virtual_address: subnet.virtual_address(),
-            nodes: (0..record.controllers)
-                .map(|index| (controller_name(index), subnet.controller(index)))
-                .collect(),
+            nodes: controllers.chain(computes).collect(),
+            controllers: usize::from(record.controllers),
+            parts: record.parts.clone(),
             cache_backend: Release::named(&record.release).map_or("", |release| release.cache_backend()),
         }
+    }
+}
+
+impl Ground {
+    /// The controllers, in their order.
+    pub(crate) fn controllers(&self) -> &[(String, Ipv4Addr)] {
+        self.nodes.split_at_checked(self.controllers).map_or(&[], |(controllers, _)| controllers)
+    }
+
+    /// The compute nodes, in their order.
+    pub(crate) fn computes(&self) -> &[(String, Ipv4Addr)] {
+        self.nodes.split_at_checked(self.controllers).map_or(&[], |(_, computes)| computes)
+    }
+
+    /// Whether there is more than keystone.
+    pub(crate) fn has_cloud(&self) -> bool {
+        self.parts.contains(&Part::Nova)
     }
 }
 
@@ -111,9 +146,11 @@ fn ostler_toml(ground: &Ground) -> String {
          [clouds.{name}.upgrade]\nsoak = \"5s\"\n",
         address = ground.virtual_address,
     );
-    for (node, address) in &ground.nodes {
+    let controllers = ground.controllers().iter().map(|node| (node, "controller"));
+    let computes = ground.computes().iter().map(|node| (node, "compute"));
+    for ((node, address), role) in controllers.chain(computes) {
         text.push_str(&format!(
-            "\n[clouds.{name}.nodes.{node}]\naddress = \"{address}\"\nroles = [\"controller\"]\n"
+            "\n[clouds.{name}.nodes.{node}]\naddress = \"{address}\"\nroles = [\"{role}\"]\n"
         ));
     }
     text
@@ -126,15 +163,17 @@ mod tests {
     #[test]
     fn the_files_say_where_the_cloud_is_and_only_one_has_the_password() {
         let home = tempfile::tempdir().unwrap();
-        let record = Record::new(Subnet(4), 3, "2024.1");
+        let mut record = Record::new(Subnet(4), 3, "2024.1");
+        record.computes = 1;
         let ground = Ground::new(&LabName::new("try-1").unwrap(), &record);
         let secrets = Secrets::draw().unwrap();
-        let keys: Vec<String> = ["a", "b", "c"].map(|key| format!("ssh-ed25519 {key}")).into();
+        let keys: Vec<String> = ["a", "b", "c", "d"].map(|key| format!("ssh-ed25519 {key}")).into();
         write(home.path(), &ground, &secrets, &keys).unwrap();
         let text = std::fs::read_to_string(home.path().join("ostler.toml")).unwrap();
         let table: toml::Table = text.parse().unwrap();
         let cloud = &table["clouds"]["try-1"];
         assert_eq!(cloud["nodes"]["ctl3"]["address"].as_str(), Some("198.18.4.13"));
+        assert_eq!(cloud["nodes"]["cmp1"]["roles"][0].as_str(), Some("compute"));
         assert_eq!(
             cloud["packages"]["source"].as_str(),
             Some("deb [trusted=yes] file:/srv/openstack/{release} ./")

@@ -2,13 +2,17 @@
 //!
 //! Must never change anything.
 
-use crate::bridge::is_link_up;
+use crate::bmc;
+use crate::cloud::catalogue::{On, running_on};
 use crate::cluster::{answers_ssh, galera};
+use crate::hypervisor;
 use crate::keystone::Keystone;
 use crate::machine::Machine;
+use crate::network::{self, Link, Network};
 use crate::settings::{Ground, Record};
 use futures_util::future::{join, join_all};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +21,9 @@ use std::time::Duration;
 const LOOK_LIMIT: Duration = Duration::from_secs(3);
 /// How long one look inside a node may take.
 const INSIDE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The role of nodes that run guests.
+const COMPUTE: &str = "compute";
 
 /// A lab as it is now.
 #[derive(Clone, Debug, Serialize)]
@@ -37,6 +44,8 @@ pub struct LabStatus {
     pub keystone_answers: bool,
     /// Releases whose packages the nodes can see.
     pub releases: Vec<String>,
+    /// Whether the power controllers are there; none in a lab without them.
+    pub power_controllers: Option<bool>,
     /// Its nodes.
     pub nodes: Vec<NodeStatus>,
 }
@@ -46,12 +55,22 @@ pub struct LabStatus {
 pub struct NodeStatus {
     /// The node's name.
     pub name: String,
+    /// What it is: `controller` or `compute`.
+    pub role: &'static str,
     /// Its address.
     pub address: Ipv4Addr,
     /// Whether it has power.
     pub running: bool,
-    /// Whether its link is up on this machine's side.
+    /// Whether its link is whole.
     pub connected: bool,
+    /// Its link to the first network.
+    pub link: Link,
+    /// Its link to the second network; none where there is one network.
+    pub storage_link: Option<Link>,
+    /// The cloud's services that should run on it, with systemd's word for how they are.
+    pub services: BTreeMap<String, String>,
+    /// How many guests run on its own hypervisor; none where it has no hypervisor or does not answer.
+    pub guests: Option<usize>,
     /// Whether its sshd answers.
     pub ssh: bool,
     /// What its database says about itself, `Synced` when all is well; none when it does not answer.
@@ -74,7 +93,20 @@ impl NodeStatus {
     /// Whether everything on the node serves.
     pub fn is_well(&self) -> bool {
         let database = self.galera_primary && self.galera.as_deref() == Some("Synced");
-        self.running && self.connected && self.ssh && database && self.keystone && self.haproxy
+        let controller = database && self.keystone && self.haproxy;
+        let storage = self.storage_link.is_none_or(|link| link == Link::Up);
+        self.running
+            && self.connected
+            && storage
+            && self.ssh
+            && (controller || self.role == COMPUTE)
+            && self.not_active().is_empty()
+    }
+
+    /// The cloud's services that should run here and do not.
+    pub fn not_active(&self) -> Vec<&str> {
+        let not = self.services.iter().filter(|(_, state)| *state != "active");
+        not.map(|(name, _)| name.as_str()).collect()
     }
 }
 
@@ -110,13 +142,23 @@ pub(crate) async fn look(
         auth_url: format!("http://{}:5000/v3", ground.virtual_address),
         keystone_answers,
         releases: seen,
+        power_controllers: ground.has_cloud().then(|| bmc::is_running(ground.lab.as_str())),
         nodes,
     }
 }
 
 async fn node(machine: &Machine, address: Ipv4Addr, ground: &Ground, cloud: &Keystone) -> NodeStatus {
+    let is_compute = ground.computes().iter().any(|(name, _)| *name == machine.node);
+    let wanted: Vec<&str> = running_on(if is_compute { On::Compute } else { On::Controller }, &ground.parts)
+        .map(|package| package.name)
+        .collect();
     let mut status = NodeStatus {
         name: machine.node.clone(),
+        role: if is_compute { COMPUTE } else { "controller" },
+        link: Link::Absent,
+        storage_link: machine.storage_link.as_ref().map(|_| Link::Absent),
+        services: wanted.iter().map(|name| ((*name).to_owned(), "unknown".to_owned())).collect(),
+        guests: None,
         address,
         running: machine.power().is_some(),
         connected: false,
@@ -132,7 +174,28 @@ async fn node(machine: &Machine, address: Ipv4Addr, ground: &Ground, cloud: &Key
     if !status.running {
         return status;
     }
-    status.connected = machine.link().is_some_and(|link| is_link_up(&link));
+    status.link = network::state(machine, Network::Management).await;
+    status.connected = status.link == Link::Up;
+    if status.storage_link.is_some() {
+        status.storage_link = Some(network::state(machine, Network::Storage).await);
+    }
+    if is_compute {
+        let (ssh, guests) = join(answers_ssh(address), hypervisor::ask(machine)).await;
+        status.ssh = ssh;
+        let runs = |guest: &&hypervisor::Guest| guest.state == "running";
+        status.guests = guests.ok().map(|found| found.guests.iter().filter(runs).count());
+    }
+    if !wanted.is_empty() {
+        // `is-active` fails when one is not; what it prints is what counts.
+        let script = format!("systemctl is-active {} || true", wanted.join(" "));
+        let said = machine.run("looking", &script, INSIDE_LIMIT).await.unwrap_or_default();
+        for (name, state) in wanted.iter().zip(said.lines()) {
+            status.services.insert((*name).to_owned(), state.to_owned());
+        }
+    }
+    if is_compute {
+        return status;
+    }
     let here = cloud.at(address);
     let outside = join(answers_ssh(address), here.is_healthy(LOOK_LIMIT));
     let script = format!(

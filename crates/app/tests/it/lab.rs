@@ -34,6 +34,24 @@ fn a_lab_that_cannot_be() {
     error: the lab has no release `2019.1`
     hint: take one of 2023.1, 2024.1, 2024.2, 2025.1, 2025.2, 2026.1, 2026.2
     ");
+    insta::assert_snapshot!(Home::empty().says("lab up --directory none --cache none --with nova"), @r"
+    exit 2
+    --- err
+    error: the lab has no Nova of release 2024.1
+    hint: take `--release` 2025.1 or 2026.1
+    ");
+    insta::assert_snapshot!(Home::empty().says("lab up --directory none --cache none --computes 2"), @r"
+    exit 2
+    --- err
+    error: compute nodes and instances need nova
+    hint: add `--with nova`
+    ");
+    insta::assert_snapshot!(Home::empty().says("lab up --directory none --cache none --with masakari"), @r"
+    exit 2
+    --- err
+    error: masakari needs nova
+    hint: add `--with nova`
+    ");
     insta::assert_snapshot!(Home::empty().says("lab up --name Big_Lab"), @r"
     exit 2
     --- err

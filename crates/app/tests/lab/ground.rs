@@ -82,8 +82,14 @@ fn run(mut command: Command) -> Ended {
 
 /// `ostler lab …` on the shared lab.
 pub fn lab(words: &[&str]) -> Ended {
+    lab_named(LAB, words)
+}
+
+/// `ostler lab …` on another lab. What follows `--` is a command for a node.
+pub fn lab_named(name: &str, words: &[&str]) -> Ended {
+    let (words, rest) = words.split_at(words.iter().position(|word| *word == "--").unwrap_or(words.len()));
     let mut command = Command::new(binary());
-    command.arg("lab").args(words).args(["--name", LAB]);
+    command.arg("lab").args(words).args(["--name", name]).args(rest);
     run(command)
 }
 

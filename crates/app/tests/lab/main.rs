@@ -7,6 +7,7 @@ mod bad_luck;
 mod ground;
 mod isolated;
 mod kills;
+mod nova;
 mod offline;
 mod power;
 mod serve;

@@ -90,7 +90,7 @@ impl Ground {
         let mut listener = |progress: Progress| printer.note(&progress.to_string());
         if let Some(release) = &self.from {
             lab.down().await.map_err(failure)?;
-            let options = UpOptions { controllers: 3, release: release.clone() };
+            let options = UpOptions { controllers: 3, release: release.clone(), ..UpOptions::default() };
             lab.up(&options, &mut listener).await.map_err(failure)?;
         }
         lab.publish(&self.to, &mut listener).await.map_err(failure)

@@ -4,6 +4,7 @@
 
 mod load;
 mod node;
+mod power;
 mod ssh;
 mod status;
 mod up;
@@ -37,9 +38,16 @@ pub enum Lab {
     /// Give a node its power back.
     Revive(node::Revive),
     /// Cut a node's network; it runs on and hears nobody.
-    Cut(node::Node),
+    Cut(node::Cut),
     /// Mend a node's network.
-    Mend(node::Node),
+    Mend(node::Mend),
+    /// Show how a node's power controller is reached, or make it misbehave.
+    Bmc(power::Bmc),
+    /// Show the guests that a node's hypervisor itself has.
+    Hypervisor(power::Hypervisor),
+    /// Serve as the power controllers of a lab; `lab up` starts it.
+    #[command(hide = true)]
+    PowerController(power::PowerController),
     /// Show another release's packages to the nodes, building them first if need be.
     Publish(up::Publish),
     /// Take a release's packages away from the nodes, as when a mirror vanishes.
@@ -60,6 +68,9 @@ pub(super) async fn speak(context: &Context, verb: Lab) -> Result<Exit, Failure>
         Lab::Revive(typed) => node::revive(context, typed).await,
         Lab::Cut(typed) => node::cut(context, typed).await,
         Lab::Mend(typed) => node::mend(context, typed).await,
+        Lab::Bmc(typed) => power::bmc(context, typed).await,
+        Lab::Hypervisor(typed) => power::hypervisor(context, typed).await,
+        Lab::PowerController(typed) => power::power_controller(typed).await,
         Lab::Load(typed) => load::load(context, typed).await,
     }
 }

@@ -6,8 +6,8 @@ use super::{Which, failure};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
-use clap::Args;
-use ostler_lab::{Progress, UpOptions};
+use clap::{Args, ValueEnum};
+use ostler_lab::{Part, Progress, UpOptions};
 use serde_json::json;
 
 /// Make the cloud and wait until it serves.
@@ -16,6 +16,7 @@ use serde_json::json;
 
 Examples:
   ostler lab up --controllers 3 --release 2024.1
+  ostler lab up --controllers 1 --release 2025.1 --with nova --computes 4 --instances 20
   export OSTLER_CONFIG=/var/lib/ostler/lab/lab/ostler.toml
   ostler cloud scan")]
 pub struct Up {
@@ -27,10 +28,34 @@ pub struct Up {
     /// The release to install.
     #[arg(long, default_value = "2024.1", value_name = "RELEASE")]
     release: String,
+    /// What it shall have beyond keystone.
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    with: Vec<With>,
+    /// How many compute nodes, with nova.
+    #[arg(long, value_name = "NUMBER")]
+    computes: Option<u8>,
+    /// How many instances to begin with, a port each.
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    instances: u16,
+    /// Leave the instances without ports.
+    #[arg(long)]
+    no_ports: bool,
     /// Further releases whose packages the nodes can see, to upgrade to.
     #[arg(long, value_name = "RELEASE")]
     publish: Vec<String>,
 }
+
+/// A part of a cloud beyond keystone.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum With {
+    /// Nova, with RabbitMQ, Placement, Glance, Neutron and compute nodes.
+    Nova,
+    /// Masakari's API and engine, to compare with.
+    Masakari,
+}
+
+/// How many compute nodes a lab with nova has unless told.
+const COMPUTES: u8 = 2;
 
 /// Take the cloud down and leave nothing of it.
 #[derive(Debug, Args)]
@@ -67,7 +92,25 @@ pub struct Withdraw {
 
 pub(super) async fn up(context: &Context, typed: Up) -> Result<Exit, Failure> {
     let lab = typed.which.lab()?;
-    let options = UpOptions { controllers: typed.controllers, release: typed.release };
+    let mut parts: Vec<Part> = typed
+        .with
+        .iter()
+        .map(|part| match part {
+            With::Nova => Part::Nova,
+            With::Masakari => Part::Masakari,
+        })
+        .collect();
+    parts.sort_unstable();
+    parts.dedup();
+    let computes = typed.computes.unwrap_or(if parts.contains(&Part::Nova) { COMPUTES } else { 0 });
+    let options = UpOptions {
+        controllers: typed.controllers,
+        release: typed.release,
+        parts,
+        computes,
+        instances: typed.instances,
+        ports: !typed.no_ports,
+    };
     let mut listener = listener(context.printer);
     lab.up(&options, &mut listener).await.map_err(failure)?;
     for release in &typed.publish {

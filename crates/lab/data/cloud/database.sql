@@ -1,0 +1,12 @@
+CREATE USER IF NOT EXISTS 'nova'@'%' IDENTIFIED BY '{{password}}';
+CREATE USER IF NOT EXISTS 'placement'@'%' IDENTIFIED BY '{{password}}';
+CREATE USER IF NOT EXISTS 'glance'@'%' IDENTIFIED BY '{{password}}';
+CREATE USER IF NOT EXISTS 'neutron'@'%' IDENTIFIED BY '{{password}}';
+CREATE USER IF NOT EXISTS 'masakari'@'%' IDENTIFIED BY '{{password}}';
+GRANT ALL ON nova_api.* TO 'nova'@'%';
+GRANT ALL ON nova.* TO 'nova'@'%';
+GRANT ALL ON nova_cell0.* TO 'nova'@'%';
+GRANT ALL ON placement.* TO 'placement'@'%';
+GRANT ALL ON glance.* TO 'glance'@'%';
+GRANT ALL ON neutron.* TO 'neutron'@'%';
+GRANT ALL ON masakari.* TO 'masakari'@'%';

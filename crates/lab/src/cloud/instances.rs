@@ -1,0 +1,102 @@
+//! An image, a flavor, a network, and instances to try things on, all made through the APIs as a user makes them.
+//!
+//! Must never report instances as there before Nova says that they are ACTIVE.
+
+use super::api::{Api, GLANCE, NEUTRON, NOVA, text_at};
+use crate::error::LabError;
+use crate::progress::Teller;
+use crate::wait::{Seen, until};
+use hyper::Method;
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long each instance may take, all being made at once on a busy machine.
+const EACH: Duration = Duration::from_secs(20);
+/// How long making them may take besides.
+const BESIDES: Duration = Duration::from_secs(120);
+/// The image's content: nobody boots it.
+const BLANK: usize = 64 << 10;
+/// How many instances a lab is filled with at most: Nova takes about four CPU seconds for each.
+pub(crate) const INSTANCES_LIMIT: u16 = 500;
+
+/// Makes image, flavor and network, so that instances can be made.
+pub(crate) async fn prepare(api: &Api, teller: &Teller<'_>) -> Result<Ready, LabError> {
+    let image =
+        json!({ "name": "blank", "disk_format": "raw", "container_format": "bare", "visibility": "public" });
+    let image = text_at(&api.post(GLANCE, "/v2/images", &image).await?, "/id")?;
+    let path = format!("/v2/images/{image}/file");
+    let blank = Bytes::from(vec![0; BLANK]);
+    let sent = api.send(Method::PUT, GLANCE, &path, "application/octet-stream", blank).await?;
+    if sent.status != 204 {
+        return Err(LabError::Service {
+            what: "uploading the image".to_owned(),
+            why: format!("HTTP {}: {}", sent.status, sent.body),
+        });
+    }
+    let flavor = json!({ "flavor": { "name": "tiny", "vcpus": 1, "ram": 128, "disk": 1 } });
+    let flavor = text_at(&api.post(NOVA, "/v2.1/flavors", &flavor).await?, "/flavor/id")?;
+    let network = json!({ "network": { "name": "lab", "shared": true } });
+    let network = text_at(&api.post(NEUTRON, "/v2.0/networks", &network).await?, "/network/id")?;
+    let subnet = json!({ "subnet": {
+        "network_id": network, "ip_version": 4, "cidr": "10.0.0.0/16", "enable_dhcp": false, "gateway_ip": null,
+    }});
+    api.post(NEUTRON, "/v2.0/subnets", &subnet).await?;
+    teller.tell("cluster", "there are an image, a flavor and a network");
+    Ok(Ready { image, flavor, network })
+}
+
+/// What instances are made of.
+pub(crate) struct Ready {
+    image: String,
+    flavor: String,
+    network: String,
+}
+
+/// Makes instances named `vm-1` and so on, spread by the scheduler, and waits until they are ACTIVE.
+pub(crate) async fn make(
+    api: &Api,
+    ready: &Ready,
+    count: u16,
+    with_ports: bool,
+    teller: &Teller<'_>,
+) -> Result<(), LabError> {
+    if count == 0 {
+        return Ok(());
+    }
+    let networks = match with_ports {
+        true => json!([{ "uuid": ready.network }]),
+        false => json!("none"),
+    };
+    let server = json!({ "server": {
+        "name": "vm", "imageRef": ready.image, "flavorRef": ready.flavor, "networks": networks,
+        "min_count": count, "max_count": count,
+    }});
+    api.post(NOVA, "/v2.1/servers", &server).await?;
+    let todo =
+        "ask the cloud: `ostler lab ssh ctl1 -- '. /root/openrc; openstack server list --all-projects'`";
+    let limit = BESIDES + EACH * u32::from(count);
+    until(format!("{count} instances"), todo, limit, async || match states(api).await {
+        Ok(states) => {
+            let of = |state: &str| states.iter().filter(|seen| *seen == state).count();
+            match (of("ACTIVE"), of("ERROR")) {
+                (active, _) if active >= usize::from(count) => Seen::Holds(Ok(())),
+                (active, 0) => Seen::NotYet(format!("{active} of {count} ACTIVE")),
+                (active, failed) => Seen::Holds(Err(LabError::Service {
+                    what: format!("making {count} instances"),
+                    why: format!("{failed} ended in ERROR, {active} are ACTIVE"),
+                })),
+            }
+        }
+        Err(error) => Seen::NotYet(error.to_string()),
+    })
+    .await??;
+    teller.tell("cluster", format!("{count} instances are ACTIVE"));
+    Ok(())
+}
+
+async fn states(api: &Api) -> Result<Vec<String>, LabError> {
+    let answer = api.get(NOVA, "/v2.1/servers/detail?all_tenants=1").await?;
+    let servers = answer["servers"].as_array().cloned().unwrap_or_default();
+    Ok(servers.iter().filter_map(|server: &Value| server["status"].as_str().map(str::to_owned)).collect())
+}

@@ -1,0 +1,68 @@
+//! What kind of cloud to make, and which kinds cannot be.
+//!
+//! Must never look at the machine: it only judges what was asked for.
+
+use crate::cloud::catalogue::{CloudRelease, Part};
+use crate::cloud::instances::INSTANCES_LIMIT;
+use crate::error::LabError;
+use crate::name::COMPUTES_LIMIT;
+
+/// What kind of cloud to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpOptions {
+    /// One controller or three.
+    pub controllers: u8,
+    /// The release to install, for example `2024.1`.
+    pub release: String,
+    /// What it shall have beyond keystone.
+    pub parts: Vec<Part>,
+    /// How many compute nodes, where there is Nova.
+    pub computes: u8,
+    /// How many instances to begin with.
+    pub instances: u16,
+    /// Whether each instance has a port.
+    pub ports: bool,
+}
+
+impl Default for UpOptions {
+    fn default() -> Self {
+        Self {
+            controllers: 3,
+            release: "2024.1".to_owned(),
+            parts: Vec::new(),
+            computes: 0,
+            instances: 0,
+            ports: true,
+        }
+    }
+}
+/// Refuses a cloud that cannot be.
+pub(crate) fn check_parts(options: &UpOptions) -> Result<(), LabError> {
+    let refuse = |what: String, todo: &str| Err(LabError::refused(what, todo));
+    if !options.parts.contains(&Part::Nova) {
+        if options.parts.contains(&Part::Masakari) {
+            return refuse("masakari needs nova".to_owned(), "add `--with nova`");
+        }
+        return match options.computes > 0 || options.instances > 0 {
+            true => refuse("compute nodes and instances need nova".to_owned(), "add `--with nova`"),
+            false => Ok(()),
+        };
+    }
+    CloudRelease::named(&options.release)?;
+    if options.computes > COMPUTES_LIMIT {
+        return refuse(
+            format!("a lab cannot have {} compute nodes", options.computes),
+            &format!("ask for at most {COMPUTES_LIMIT}; each takes about 200 MB of memory"),
+        );
+    }
+    if options.instances > INSTANCES_LIMIT {
+        return refuse(
+            format!("a lab is not filled with {} instances", options.instances),
+            &format!("ask for at most {INSTANCES_LIMIT}; each takes Nova some seconds of CPU time"),
+        );
+    }
+    if options.instances > 0 && options.computes == 0 {
+        return refuse("instances need a compute node".to_owned(), "add `--computes 2`");
+    }
+    Ok(())
+}
