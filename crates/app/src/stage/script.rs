@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Nouns that a script may not use: they reach past the seams.
-const OFF_STAGE: &[&str] = &["lab", "bench", "demo"];
+const OFF_STAGE: &[&str] = &["lab", "power", "bench", "demo"];
 
 /// A script that can be played.
 #[derive(Clone, Debug)]
