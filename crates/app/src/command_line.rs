@@ -86,6 +86,9 @@ pub enum Noun {
     /// Try how machines are switched off, before it is needed.
     #[command(subcommand, arg_required_else_help = true)]
     Power(words::power::Power),
+    /// Read logs across services and hosts: errors, one request's way, everything in order of time.
+    #[command(subcommand, arg_required_else_help = true)]
+    Logs(words::logs::Logs),
     /// A real cloud on this machine, to try things on.
     #[command(subcommand, arg_required_else_help = true)]
     Lab(words::lab::Lab),

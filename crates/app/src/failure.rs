@@ -18,6 +18,8 @@ pub enum Exit {
     Warnings,
     /// Something is wrong.
     Errors,
+    /// The answer is not whole: something could not be read.
+    Partly,
 }
 
 impl Exit {
@@ -27,6 +29,7 @@ impl Exit {
             Exit::Done => 0,
             Exit::Warnings => 3,
             Exit::Errors => 4,
+            Exit::Partly => 6,
         }
     }
 }
@@ -216,7 +219,10 @@ impl From<ControlError> for Failure {
             ControlError::Impossible(Impossible::WrongStep { .. }) => {
                 Failure::usage(error.to_string()).hint("see how it stands: `ostler run show RUN`")
             }
-            ControlError::Impossible(_) | ControlError::NoPlan { .. } => {
+            ControlError::NoPlan { .. } => {
+                Failure::usage(error.to_string()).hint("is `--state` the store that the run was opened in?")
+            }
+            ControlError::Impossible(_) => {
                 Failure::failed(error.to_string()).hint("is `--state` the store that the run was opened in?")
             }
         }

@@ -12,6 +12,7 @@ mod going;
 mod planning;
 mod printer;
 mod progress;
+mod rehearsed;
 mod running;
 mod settings;
 mod stage;

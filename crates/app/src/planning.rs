@@ -3,6 +3,7 @@
 //! Which plan it is, and whether there is one, is the engine's word.
 
 use crate::failure::{Failure, Kind};
+use crate::rehearsed::Rehearsed;
 use crate::settings::closest;
 use crate::survey;
 use crate::view::local;
@@ -21,6 +22,7 @@ use ostler_model::inventory::Inventory;
 use ostler_model::plan::{Plan, Purpose, Report, Strategy};
 use ostler_model::release::Series;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Earlier runs that expectations are taken from.
 const RUNS_LEARNT_FROM: u32 = 20;
@@ -56,12 +58,14 @@ pub struct Offer {
     pub findings: Vec<Finding>,
     /// What it was made from.
     pub seen: Inventory,
+    /// What its last rehearsal came to.
+    pub rehearsed: Option<Rehearsed>,
 }
 
 impl Offer {
     fn of(planned: Planned, seen: Inventory) -> Offer {
         let Planned { plan, report } = planned;
-        Offer { schedule: schedule(&plan), findings: lint(&plan), plan, report, seen }
+        Offer { schedule: schedule(&plan), findings: lint(&plan), plan, report, seen, rehearsed: None }
     }
 
     /// Refuses what must never run: a plan with errors, or a cloud that is not well.
@@ -190,6 +194,7 @@ pub async fn again(site: &Site, plan: Plan) -> Result<Result<Offer, Box<Offer>>,
     for decision in offer.report.decisions.iter_mut().filter(|decision| **decision == asked_for) {
         *decision = format!("{strategy}: as planned on {}", local(plan.body.seen));
     }
+    offer.rehearsed = Rehearsed::last(site.seams.store.as_ref(), &plan.id).await?;
     offer.plan = plan;
     Ok(Ok(offer))
 }
@@ -235,7 +240,7 @@ pub async fn kept(store: &dyn Store, hash: &str) -> Result<Plan, Failure> {
         )
         .hint("it was damaged or edited: plan anew"));
     }
-    Ok(plan)
+    Ok(Arc::unwrap_or_clone(plan))
 }
 
 /// How long verbs took in earlier runs: the median.

@@ -147,6 +147,14 @@ impl Printer {
         Ok(())
     }
 
+    /// Prints bytes as they are: lines of logs are not always text.
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = stdout();
+        out.write_all(bytes)?;
+        out.flush()?;
+        Ok(())
+    }
+
     /// Prints one JSON document, readable.
     pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value).map_err(|error| Failure::failed(error.to_string()))?;

@@ -6,7 +6,12 @@
 use ostler_model::Timestamp;
 use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Outcome, Why};
-use ostler_model::ids::{HostName, PlanId, RunId};
+use ostler_model::ha::list::Query;
+use ostler_model::ha::{
+    Host, HostChange, Incident, Joined, Move, Named, Notification, Progress, Purged, Report, Reported,
+    Segment, SegmentChange, Status, Written,
+};
+use ostler_model::ids::{HostId, HostName, IncidentId, NotificationId, PlanId, RunId, SegmentId};
 use ostler_model::inventory::{Fact, Inventory};
 use ostler_model::plan::Plan;
 use ostler_model::step::{Call, Job, Through};
@@ -140,18 +145,27 @@ pub enum PowerState {
     Off,
 }
 
-/// The store: plans, journals, leases.
-pub trait Store: Send + Sync {
+/// The store: plans, journals, leases, and the register of instance HA.
+pub trait Store: Register {
     /// Keeps a plan. Keeping the same plan twice is no error.
     fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>>;
     /// A plan by its full identity.
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>>;
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>>;
     /// Plans kept last, newest first, at most `limit`: identity, time kept.
     fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>>;
     /// Keeps an inventory as the last one of its cloud.
     fn keep_inventory<'a>(&'a self, inventory: &'a Inventory) -> Fut<'a, Result<(), StoreError>>;
     /// The last inventory of a cloud.
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>>;
+    /// Keeps what is known of something beside itself, in place of an earlier note of the same kind.
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>>;
+    /// A note, if there is one.
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>>;
     /// Appends entries durably, all or none. Fails with [`StoreError::Taken`] when another writer owns a place.
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>>;
     /// A run's entries from `from` on, in order, read so that every acknowledged append is seen.
@@ -171,6 +185,91 @@ pub trait Store: Send + Sync {
     ) -> Fut<'a, Result<Lease, StoreError>>;
     /// Prolongs (or, with a time in the past, gives back) a lease without changing its term. False: it is another's.
     fn renew_lease<'a>(&'a self, lease: &'a Lease, until: Timestamp) -> Fut<'a, Result<bool, StoreError>>;
+}
+
+/// The register of instance HA, the second half of the store: segments, hosts, reports and what came of them.
+///
+/// How its parts are used together is told in [`ostler_model::ha`]. Numbers are given by the store and never used
+/// again; what is deleted is kept until it is purged, and seen by nobody.
+pub trait Register: Send + Sync {
+    /// Segments.
+    fn segments<'a>(&'a self, query: &'a Query) -> Fut<'a, Result<Vec<Segment>, StoreError>>;
+    /// A segment.
+    fn segment<'a>(&'a self, named: &'a Named) -> Fut<'a, Result<Option<Segment>, StoreError>>;
+    /// Adds a segment; its number is not looked at.
+    fn add_segment<'a>(&'a self, segment: &'a Segment) -> Fut<'a, Result<Written<Segment>, StoreError>>;
+    /// Changes a segment.
+    fn change_segment<'a>(
+        &'a self,
+        id: &'a SegmentId,
+        change: &'a SegmentChange,
+        at: Timestamp,
+    ) -> Fut<'a, Result<Written<Segment>, StoreError>>;
+    /// Deletes a segment and its hosts. False: it was not there.
+    fn delete_segment<'a>(&'a self, id: &'a SegmentId, at: Timestamp) -> Fut<'a, Result<bool, StoreError>>;
+
+    /// Hosts, of all segments unless the query says which.
+    fn hosts<'a>(&'a self, query: &'a Query) -> Fut<'a, Result<Vec<Host>, StoreError>>;
+    /// A host.
+    fn host<'a>(&'a self, named: &'a Named) -> Fut<'a, Result<Option<Host>, StoreError>>;
+    /// Adds a host to its segment; its number is not looked at.
+    fn add_host<'a>(&'a self, host: &'a Host) -> Fut<'a, Result<Written<Host>, StoreError>>;
+    /// Changes a host: what an operator may change, and the flags that an incident sets.
+    fn change_host<'a>(
+        &'a self,
+        id: &'a HostId,
+        change: &'a HostChange,
+        at: Timestamp,
+    ) -> Fut<'a, Result<Written<Host>, StoreError>>;
+    /// Deletes a host. False: it was not there.
+    fn delete_host<'a>(&'a self, id: &'a HostId, at: Timestamp) -> Fut<'a, Result<bool, StoreError>>;
+
+    /// Notifications; those that wait for somebody: `Query::of_status(Status::New, …)`.
+    fn notifications<'a>(&'a self, query: &'a Query) -> Fut<'a, Result<Vec<Notification>, StoreError>>;
+    /// A notification.
+    fn notification<'a>(&'a self, named: &'a Named) -> Fut<'a, Result<Option<Notification>, StoreError>>;
+    /// Keeps a notification and opens the incident that it asks for, in one write; or joins the one that is open.
+    fn report<'a>(&'a self, report: &'a Report) -> Fut<'a, Result<Reported, StoreError>>;
+    /// Moves a notification from one status to another, with a message. False: it has another status.
+    fn set_status<'a>(
+        &'a self,
+        id: &'a NotificationId,
+        from: Status,
+        to: Status,
+        message: Option<&'a str>,
+        at: Timestamp,
+    ) -> Fut<'a, Result<bool, StoreError>>;
+
+    /// Moves, of all notifications unless the query says which.
+    fn moves<'a>(&'a self, query: &'a Query) -> Fut<'a, Result<Vec<Move>, StoreError>>;
+    /// A move.
+    fn a_move<'a>(&'a self, named: &'a Named) -> Fut<'a, Result<Option<Move>, StoreError>>;
+    /// Writes moves as they are now; one that is there already is replaced and keeps its number. All or none.
+    fn keep_moves<'a>(&'a self, moves: &'a [Move]) -> Fut<'a, Result<(), StoreError>>;
+
+    /// Adds steps; one whose mark is there already is left out.
+    fn append_progress<'a>(&'a self, steps: &'a [Progress]) -> Fut<'a, Result<(), StoreError>>;
+    /// The steps of a notification, in the order in which they were added.
+    fn progress<'a>(&'a self, id: &'a NotificationId) -> Fut<'a, Result<Vec<Progress>, StoreError>>;
+
+    /// Every open incident, oldest first.
+    fn open_incidents(&self) -> Fut<'_, Result<Vec<Incident>, StoreError>>;
+    /// Incidents, newest first, open and closed.
+    fn incidents(&self, limit: u32) -> Fut<'_, Result<Vec<Incident>, StoreError>>;
+    /// An incident.
+    fn incident<'a>(&'a self, id: &'a IncidentId) -> Fut<'a, Result<Option<Incident>, StoreError>>;
+    /// Replaces an incident that is open and still has this version, by one with the next version. None: it has
+    /// another version, or is closed; read it again.
+    fn save_incident<'a>(&'a self, incident: &'a Incident) -> Fut<'a, Result<Option<Incident>, StoreError>>;
+    /// Says until when somebody is at work on an incident; its version stays. False: it is not open.
+    fn hold_incident<'a>(&'a self, id: &'a IncidentId, until: Timestamp)
+    -> Fut<'a, Result<bool, StoreError>>;
+    /// The reports that joined an incident, in the order in which they came.
+    fn joined<'a>(&'a self, id: &'a IncidentId) -> Fut<'a, Result<Vec<Joined>, StoreError>>;
+
+    /// Takes away what is older than a time, at most so many rows of each kind: what was deleted before it; what was
+    /// last changed before it and is over; and everything that hangs on those. Open incidents and what they need stay.
+    fn purge(&self, before: Timestamp, rows: u32) -> Fut<'_, Result<Purged, StoreError>>;
 }
 
 /// A lease on a name.

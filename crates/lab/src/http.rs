@@ -16,6 +16,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The header in which keystone hands out a token.
     pub(crate) token: Option<String>,
+    /// The name under which the server's log has the request.
+    pub(crate) request_id: Option<String>,
 }
 
 /// Why nothing came back.
@@ -81,13 +83,11 @@ async fn ask_unbounded(server: SocketAddr, ask: &Ask) -> Result<Answer, NoAnswer
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|_| NoAnswer::Cut)?;
         let status = response.status().as_u16();
-        let token = response
-            .headers()
-            .get("x-subject-token")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+        let header =
+            |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (token, request_id) = (header("x-subject-token"), header("x-openstack-request-id"));
         response.into_body().collect().await.map_err(|_| NoAnswer::Cut)?;
-        Ok(Answer { status, token })
+        Ok(Answer { status, token, request_id })
     };
     let drive = async {
         // Its failure shows in the exchange.

@@ -38,4 +38,4 @@ pub use name::LabName;
 pub use progress::{Listener, Progress};
 pub use release::releases;
 pub use status::{LabStatus, NodeStatus};
-pub use tally::{KindReport, LoadReport};
+pub use tally::{FailedRequest, KindReport, LoadReport};

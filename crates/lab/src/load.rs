@@ -5,7 +5,7 @@
 use crate::error::LabError;
 use crate::http::{Answer, NoAnswer};
 use crate::keystone::Keystone;
-use crate::tally::{Kind, LoadReport, Tally};
+use crate::tally::{Failed, Kind, LoadReport, Tally};
 use jiff::Timestamp;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -44,7 +44,7 @@ impl Default for LoadOptions {
 struct Ended {
     kind: Kind,
     took: Duration,
-    result: Result<Option<String>, String>,
+    result: Result<Option<String>, Failed>,
 }
 
 /// Runs the load until its time is over or `stop` completes; what was counted either way.
@@ -84,7 +84,7 @@ pub(crate) async fn run(
             _ = ticks.tick(), if sending => {
                 let kind = if sent.is_multiple_of(ISSUE_EVERY) { Kind::Issue } else { Kind::Validate };
                 if in_flight >= IN_FLIGHT_LIMIT {
-                    tally.count(kind, begun.elapsed(), Err("crowded".to_owned()));
+                    tally.count(kind, begun.elapsed(), Duration::ZERO, Err("crowded".into()));
                 } else {
                     in_flight += 1;
                     let token = if sent.is_multiple_of(2) { &old } else { &recent };
@@ -103,9 +103,8 @@ fn count(tally: &mut Tally, at: Duration, one: Ended, recent: &mut String) {
         if let Some(token) = token {
             *recent = token;
         }
-        one.took
     });
-    tally.count(one.kind, at, result);
+    tally.count(one.kind, at, one.took, result);
 }
 
 async fn sleep_or_forever(duration: Option<Duration>) {
@@ -127,18 +126,19 @@ async fn one_request(keystone: Keystone, kind: Kind, token: String, sender: Unbo
 }
 
 /// A new token, if there is one, or the word for the failure.
-fn judge(kind: Kind, answer: Result<Answer, NoAnswer>, wanted: u16) -> Result<Option<String>, String> {
-    match answer {
-        Ok(answer) if answer.status != wanted => Err(answer.status.to_string()),
-        Ok(answer) if kind == Kind::Issue && answer.token.is_none() => Err("no token".to_owned()),
-        Ok(answer) => Ok(if kind == Kind::Issue { answer.token } else { None }),
-        Err(error) => Err(error.word().to_owned()),
+fn judge(kind: Kind, answer: Result<Answer, NoAnswer>, wanted: u16) -> Result<Option<String>, Failed> {
+    let answer = answer.map_err(|error| Failed::from(error.word()))?;
+    let failed = |word: &str| Err(Failed { word: word.to_owned(), request_id: answer.request_id.clone() });
+    match &answer.token {
+        _ if answer.status != wanted => failed(&answer.status.to_string()),
+        None if kind == Kind::Issue => failed("no token"),
+        _ => Ok(answer.token.filter(|_| kind == Kind::Issue)),
     }
 }
 
 async fn first_token(keystone: &Keystone) -> Result<String, LabError> {
     let why = match keystone.issue(REQUEST_LIMIT).await {
-        Ok(Answer { status: 201, token: Some(token) }) => return Ok(token),
+        Ok(Answer { status: 201, token: Some(token), .. }) => return Ok(token),
         Ok(answer) => format!("HTTP {}", answer.status),
         Err(error) => error.word().to_owned(),
     };
@@ -151,12 +151,14 @@ mod tests {
 
     #[test]
     fn answers_are_judged_by_kind() {
-        let answer = |status, token: Option<&str>| Ok(Answer { status, token: token.map(str::to_owned) });
+        let answer = |status, token: Option<&str>| {
+            Ok(Answer { status, token: token.map(str::to_owned), request_id: None })
+        };
         assert_eq!(judge(Kind::Issue, answer(201, Some("t")), 201), Ok(Some("t".to_owned())));
-        assert_eq!(judge(Kind::Issue, answer(201, None), 201), Err("no token".to_owned()));
+        assert_eq!(judge(Kind::Issue, answer(201, None), 201), Err("no token".into()));
         assert_eq!(judge(Kind::Validate, answer(200, Some("t")), 200), Ok(None));
-        assert_eq!(judge(Kind::Validate, answer(403, None), 200), Err("403".to_owned()));
-        assert_eq!(judge(Kind::Validate, Err(NoAnswer::Cut), 200), Err("cut".to_owned()));
+        assert_eq!(judge(Kind::Validate, answer(403, None), 200), Err("403".into()));
+        assert_eq!(judge(Kind::Validate, Err(NoAnswer::Cut), 200), Err("cut".into()));
     }
 
     #[tokio::test(flavor = "current_thread")]

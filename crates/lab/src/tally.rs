@@ -16,6 +16,39 @@ pub enum Kind {
     Validate,
 }
 
+/// Failures that are kept one by one; more of them tell nothing more.
+const TOLD_MAX: usize = 20;
+
+/// One request that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRequest {
+    /// When it had failed.
+    pub at: Timestamp,
+    /// `issue` or `validate`.
+    pub kind: String,
+    /// The HTTP status, or the word for its failure.
+    pub failure: String,
+    /// How long its client waited.
+    pub took_ms: u64,
+    /// The name under which the server's log has it, if the server gave one.
+    pub request_id: Option<String>,
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// The HTTP status, or a word.
+    pub(crate) word: String,
+    /// The server's name for the request.
+    pub(crate) request_id: Option<String>,
+}
+
+impl From<&str> for Failed {
+    fn from(word: &str) -> Self {
+        Self { word: word.to_owned(), request_id: None }
+    }
+}
+
 /// What load found out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
@@ -31,6 +64,9 @@ pub struct LoadReport {
     pub failed: u64,
     /// Failures by HTTP status, or `connect`, `timeout`, `cut`, or `crowded` (not sent: too many were waiting already).
     pub failures: BTreeMap<String, u64>,
+    /// The first failures, one by one.
+    #[serde(default)]
+    pub failed_requests: Vec<FailedRequest>,
     /// When the first failure was seen.
     pub first_failure: Option<Timestamp>,
     /// When the last failure was seen.
@@ -103,13 +139,14 @@ pub(crate) struct Tally {
     all: KindTally,
     issue: KindTally,
     validate: KindTally,
+    told: Vec<(Duration, FailedRequest)>,
     first_failure: Option<Duration>,
     last_failure: Option<Duration>,
 }
 
 impl Tally {
-    /// Counts one request that ended `at`: its latency, or the word for its failure.
-    pub(crate) fn count(&mut self, kind: Kind, at: Duration, result: Result<Duration, String>) {
+    /// Counts one request that ended `at` after `took`, well or not.
+    pub(crate) fn count(&mut self, kind: Kind, at: Duration, took: Duration, result: Result<(), Failed>) {
         let of_kind = match kind {
             Kind::Issue => &mut self.issue,
             Kind::Validate => &mut self.validate,
@@ -117,12 +154,26 @@ impl Tally {
         self.all.requests += 1;
         of_kind.requests += 1;
         match result {
-            Ok(latency) => {
+            Ok(()) => {
                 self.all.succeed(at);
                 of_kind.succeed(at);
-                of_kind.latencies.push(latency);
+                of_kind.latencies.push(took);
             }
-            Err(word) => {
+            Err(Failed { word, request_id }) => {
+                if self.told.len() < TOLD_MAX {
+                    let kind = match kind {
+                        Kind::Issue => "issue",
+                        Kind::Validate => "validate",
+                    };
+                    let failed = FailedRequest {
+                        at: Timestamp::UNIX_EPOCH,
+                        kind: kind.to_owned(),
+                        failure: word.clone(),
+                        took_ms: whole_milliseconds(took),
+                        request_id,
+                    };
+                    self.told.push((at, failed));
+                }
                 self.first_failure.get_or_insert(at);
                 self.last_failure = Some(at);
                 *self.all.failures.entry(word.clone()).or_default() += 1;
@@ -141,6 +192,11 @@ impl Tally {
             requests: self.all.requests,
             failed: self.all.failures.values().sum(),
             failures: self.all.failures.clone(),
+            failed_requests: self
+                .told
+                .iter()
+                .map(|(after, failed)| FailedRequest { at: time(*after), ..failed.clone() })
+                .collect(),
             first_failure: self.first_failure.map(time),
             last_failure: self.last_failure.map(time),
             longest_gap_ms: whole_milliseconds(self.all.gap(now)),
@@ -185,10 +241,10 @@ mod tests {
     #[test]
     fn gaps_are_between_successes_and_count_the_ends() {
         let mut tally = Tally::default();
-        tally.count(Kind::Issue, ms(100), Ok(ms(10)));
-        tally.count(Kind::Validate, ms(200), Err("503".to_owned()));
-        tally.count(Kind::Validate, ms(900), Ok(ms(20)));
-        tally.count(Kind::Issue, ms(1000), Ok(ms(30)));
+        tally.count(Kind::Issue, ms(100), ms(10), Ok(()));
+        tally.count(Kind::Validate, ms(200), ms(1), Err("503".into()));
+        tally.count(Kind::Validate, ms(900), ms(20), Ok(()));
+        tally.count(Kind::Issue, ms(1000), ms(30), Ok(()));
         let report = tally.report(Timestamp::UNIX_EPOCH, 5.0, ms(1200));
         assert_eq!((report.requests, report.failed, report.failures["503"]), (4, 1, 1));
         assert_eq!(report.longest_gap_ms, 800);
@@ -196,6 +252,8 @@ mod tests {
         assert_eq!(report.validate.longest_gap_ms, 900, "from the beginning to the first success");
         assert_eq!((report.issue.p50_ms, report.issue.max_ms), (10.0, 30.0));
         assert_eq!(report.first_failure.unwrap().as_millisecond(), 200);
+        assert_eq!(report.failed_requests.len(), 1);
+        assert_eq!(report.failed_requests[0].at.as_millisecond(), 200);
         let dead = Tally::default().report(Timestamp::UNIX_EPOCH, 5.0, ms(5000));
         assert_eq!((dead.longest_gap_ms, dead.issue.longest_gap_ms), (5000, 5000));
     }
@@ -203,7 +261,7 @@ mod tests {
     #[test]
     fn a_report_is_read_back_as_it_was() {
         let mut tally = Tally::default();
-        tally.count(Kind::Issue, ms(5), Err("cut".to_owned()));
+        tally.count(Kind::Issue, ms(5), ms(1), Err("cut".into()));
         let report = tally.report(Timestamp::UNIX_EPOCH, 15.0, ms(10));
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<LoadReport>(&text).unwrap(), report);

@@ -1,21 +1,22 @@
 //! Typed names: a run is never confused with a plan, a host never with a service.
 //!
-//! An identifier holds what it is called and nothing else; it is checked where it enters the program.
+//! An identifier holds what it is called and nothing else; it is checked where it enters the program. A copy shares
+//! the text: plans, journals and jobs name the same few things again and again.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::sync::Arc;
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes a name as it is.
             pub fn new(name: impl Into<String>) -> Self {
-                Self(name.into())
+                Self(name.into().into())
             }
 
             /// The name as text.
@@ -32,7 +33,19 @@ macro_rules! name {
 
         impl From<&str> for $name {
             fn from(name: &str) -> Self {
-                Self(name.to_owned())
+                Self(name.into())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(Self::new)
             }
         }
     };
@@ -63,8 +76,28 @@ name!(
     BudgetName
 );
 name!(
-    /// An instance, by its UUID.
+    /// A failover segment: hosts that stand in for each other. A UUID.
+    SegmentId
+);
+name!(
+    /// A compute host as it is registered for instance HA. A UUID.
+    HostId
+);
+name!(
+    /// What a monitor reported once. A UUID.
+    NotificationId
+);
+name!(
+    /// One attempt to move one instance. A UUID.
+    MoveId
+);
+name!(
+    /// An instance, as the compute service names it. A UUID.
     InstanceId
+);
+name!(
+    /// One outage of one thing, however often it was reported. A UUID.
+    IncidentId
 );
 
 impl PlanId {

@@ -10,6 +10,7 @@ pub mod dice;
 pub mod nova;
 pub mod power;
 pub mod rabbit;
+mod register;
 pub mod rehearse;
 mod seams;
 pub mod store;

@@ -2,6 +2,7 @@
 //!
 //! What it has acknowledged survives every pretended crash; nothing else does.
 
+use crate::register::Books;
 use ostler_engine::seam::{Fut, Lease, Store, StoreError};
 use ostler_model::Timestamp;
 use ostler_model::event::Entry;
@@ -9,19 +10,21 @@ use ostler_model::ids::{PlanId, RunId};
 use ostler_model::inventory::Inventory;
 use ostler_model::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The longest name of a run: as long as the real stores' column.
 const RUN_BYTES_MAX: usize = 255;
 
 #[derive(Debug, Default)]
-struct Kept {
-    plans: BTreeMap<PlanId, Plan>,
+pub(crate) struct Kept {
+    plans: BTreeMap<PlanId, Arc<Plan>>,
     /// In the order in which they were kept first.
     order: Vec<PlanId>,
     inventories: BTreeMap<String, Inventory>,
+    notes: BTreeMap<(String, String), String>,
     entries: BTreeMap<(RunId, u64), Entry>,
     leases: BTreeMap<String, Lease>,
+    pub(crate) books: Books,
 }
 
 /// A store in memory.
@@ -42,7 +45,7 @@ impl MemoryStore {
         self.kept().entries.range(range).map(|(_, entry)| entry.clone()).collect()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -51,14 +54,14 @@ impl Store for MemoryStore {
     fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut kept = self.kept();
-            if kept.plans.insert(plan.id.clone(), plan.clone()).is_none() {
+            if kept.plans.insert(plan.id.clone(), Arc::new(plan.clone())).is_none() {
                 kept.order.push(plan.id.clone());
             }
             Ok(())
         })
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
         Box::pin(async move { Ok(self.kept().plans.get(id).cloned()) })
     }
 
@@ -79,6 +82,22 @@ impl Store for MemoryStore {
 
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>> {
         Box::pin(async move { Ok(self.kept().inventories.get(cloud).cloned()) })
+    }
+
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.kept().notes.insert((subject.to_owned(), kind.to_owned()), body.to_owned());
+            Ok(())
+        })
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        Box::pin(async move { Ok(self.kept().notes.get(&(subject.to_owned(), kind.to_owned())).cloned()) })
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

@@ -10,12 +10,15 @@ use ostler_model::ids::ServiceName;
 use ostler_model::limits::INVENTORY_AGE_MAX_S;
 use ostler_model::release::Series;
 use ostler_sim::SimCloud;
-use ostler_sim::cloud::SimService;
+use ostler_sim::cloud::{SimService, Size};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Controllers that a scene may have: the pretended names and addresses are made for few.
 pub const CONTROLLERS_MAX: usize = 9;
+
+/// Computes that a scene may have, for the same reason.
+pub const COMPUTES_MAX: usize = 99;
 
 /// How long all is quiet before what cannot be taken back, unless a command says otherwise: as in ostler.toml.
 const SOAK_S: u32 = 600;
@@ -27,6 +30,8 @@ const _: () = assert!((SOAK_S as i64) < INVENTORY_AGE_MAX_S);
 pub struct Scene {
     /// How many controllers.
     pub controllers: usize,
+    /// How many nodes that only bear instances.
+    pub computes: usize,
     /// The service.
     pub service: ServiceName,
     /// The release that runs.
@@ -55,8 +60,8 @@ impl Scene {
             self.offering.iter().chain([&self.from]).filter_map(|series| service.release(*series)).collect();
         offered.sort_by_key(|release| std::cmp::Reverse(release.series));
         let files = std::iter::once(&service.config.main).chain(&service.config.shared_keys);
-        let cloud = SimCloud::new(
-            self.controllers,
+        let cloud = SimCloud::sized(
+            Size { computes: self.computes, ..Size::of(self.controllers) },
             SimService {
                 backend: service.proxy.backend.clone(),
                 package: installed.packages.first()?.clone(),

@@ -4,7 +4,7 @@
 
 use super::event::{Event, Moment};
 use super::forms::{EVENTS, Known, MOMENTS, Mistake, Word, fit, words};
-use super::scene::{CONTROLLERS_MAX, Scene, service_of};
+use super::scene::{COMPUTES_MAX, CONTROLLERS_MAX, Scene, service_of};
 use crate::command_line::CommandLine;
 use crate::duration::Seconds;
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Nouns that a script may not use: they reach past the seams.
-const OFF_STAGE: &[&str] = &["lab", "power", "bench", "demo"];
+const OFF_STAGE: &[&str] = &["lab", "power", "bench", "demo", "logs"];
 
 /// A script that can be played.
 #[derive(Clone, Debug)]
@@ -167,7 +167,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `cloud 3 controllers, keystone 2023.1, offering 2024.1 and 2024.2`
+    /// `cloud 3 controllers, 12 computes, keystone 2023.1, offering 2024.1 and 2024.2`
     fn scene(&mut self, all: &[Word], end: usize) -> Result<(), Mistake> {
         let releases: Vec<String> = self.catalogue.releases.keys().map(Series::to_string).collect();
         let word = |at: usize| {
@@ -197,13 +197,23 @@ impl Reader<'_> {
             return Err(mistake(place, &what, &[SCENE_FORM]));
         };
         expect(2, &["controllers", "controller"])?;
+        let (mut computes, mut next) = (0, 3);
+        if let Some((number, place)) = word(next).filter(|(text, _)| text.parse::<u64>().is_ok()) {
+            let Some(number) = number.parse().ok().filter(|number| (1..=COMPUTES_MAX).contains(number))
+            else {
+                let what = format!("`{number}` is no number of computes from 1 to {COMPUTES_MAX}");
+                return Err(mistake(place, &what, &[SCENE_FORM]));
+            };
+            expect(next + 1, &["computes", "compute"])?;
+            (computes, next) = (number, next + 2);
+        }
         let service = service_of(self.catalogue).map_or("", |service| service.name.as_str());
-        let service = expect(3, &[service])?;
+        let service = expect(next, &[service])?;
         let known: Vec<&str> = releases.iter().map(String::as_str).collect();
-        let from = expect(4, &known)?;
-        expect(5, &["offering"])?;
-        let mut offering = vec![expect(6, &known)?];
-        for at in 7..all.len() {
+        let from = expect(next + 1, &known)?;
+        expect(next + 2, &["offering"])?;
+        let mut offering = vec![expect(next + 3, &known)?];
+        for at in next + 4..all.len() {
             if word(at).is_some_and(|(text, _)| text != "and") {
                 offering.push(expect(at, &known)?);
             }
@@ -213,6 +223,7 @@ impl Reader<'_> {
         };
         self.scene = Some(Scene {
             controllers,
+            computes,
             service: ServiceName::new(service.clone()),
             from: series(&from)?,
             offering: offering.iter().map(|text| series(text)).collect::<Result<_, _>>()?,

@@ -61,7 +61,7 @@ struct Behind {
 pub struct Wings {
     /// The pretended cloud.
     pub cloud: Arc<SimCloud>,
-    inner: Seams,
+    pub(super) inner: Seams,
     curtain: Timestamp,
     behind: Mutex<Behind>,
     called: Notify,
@@ -226,7 +226,7 @@ fn digest(parts: &[&str]) -> String {
 }
 
 /// What commands see of the wings.
-struct Front(Arc<Wings>);
+pub(super) struct Front(pub(super) Arc<Wings>);
 
 impl Clock for Front {
     fn now(&self) -> Timestamp {
@@ -330,7 +330,7 @@ impl Store for Front {
         })
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
         self.0.inner.store.plan(id)
     }
 
@@ -344,6 +344,19 @@ impl Store for Front {
 
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>> {
         self.0.inner.store.inventory(cloud)
+    }
+
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        self.0.inner.store.keep_note(subject, kind, body)
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        self.0.inner.store.note(subject, kind)
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

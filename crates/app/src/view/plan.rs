@@ -7,6 +7,7 @@ use super::{count, findings, offset};
 use crate::duration::words;
 use crate::planning::Offer;
 use crate::printer::{Ink, Printer};
+use crate::rehearsed::Rehearsed;
 use ostler_engine::plan::Outage;
 use ostler_model::check::Severity;
 use ostler_model::plan::{Plan, Purpose};
@@ -35,6 +36,8 @@ pub fn page(printer: &Printer, offer: &Offer) -> String {
         offer.report.held_back.iter().map(|held| format!("{}: {}", held.what, held.why)).collect();
     text.push_str(&list(printer, Ink::Heading, "Held back", &held));
     text.push_str(&list(printer, Ink::Care, "Mind", &body.cautions));
+    let rehearsed = offer.rehearsed.as_ref().map(Rehearsed::lines).unwrap_or_default();
+    text.push_str(&list(printer, Ink::Heading, "Rehearsed", &rehearsed));
     text.push_str(&found(printer, offer));
     text.push_str(&format!("\nplan {}\n", plan.id));
     text
@@ -47,6 +50,7 @@ pub fn to_json(offer: &Offer) -> Value {
         "report": offer.report,
         "schedule": offer.schedule,
         "findings": offer.findings,
+        "rehearsed": offer.rehearsed,
     })
 }
 

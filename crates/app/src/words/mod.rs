@@ -6,6 +6,7 @@ pub mod bench;
 pub mod cloud;
 pub mod demo;
 pub mod lab;
+pub mod logs;
 pub mod power;
 pub mod rehearse;
 pub mod run;
@@ -22,6 +23,7 @@ pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
         Noun::Upgrade(verb) => upgrade::speak(context, verb).await,
         Noun::Run(verb) => run::speak(context, verb).await,
         Noun::Power(verb) => power::speak(context, verb).await,
+        Noun::Logs(verb) => logs::speak(context, verb).await,
         Noun::Lab(verb) => lab::speak(context, verb).await,
         Noun::Bench(verb) => bench::speak(context, verb).await,
         Noun::Rehearse(typed) => rehearse::rehearse(context, typed).await,

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::duration::words;
 use crate::failure::{Exit, Failure};
 use crate::planning;
+use crate::rehearsed::Rehearsed;
 use crate::view::{count, local};
 use crate::wiring::Site;
 use clap::Args;
@@ -84,6 +85,8 @@ pub(super) async fn rehearse(context: &Context, typed: Rehearse) -> Result<Exit,
     let service = service.clone();
     let stage = Copy { declared, seen, catalogue: Arc::clone(&site.catalogue), service, plan, fault };
     let rehearsal = stage.all(typed.from_seed, typed.seeds).await?;
+    let now = site.seams.clock.now();
+    Rehearsed::of(&rehearsal, fault, now).keep(site.seams.store.as_ref(), &stage.plan.id).await?;
     if context.printer.is_json() {
         context.printer.json(&to_json(&stage.plan, &rehearsal))?;
     } else {

@@ -3,7 +3,7 @@
 use crate::environment::Home;
 
 /// Every command, as its help is asked for.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 43] = [
     "",
     "cloud",
     "cloud scan",
@@ -24,6 +24,13 @@ const COMMANDS: [&str; 35] = [
     "power state",
     "power off",
     "power on",
+    "logs",
+    "logs errors",
+    "logs trace",
+    "logs merge",
+    "logs gate",
+    "logs rate",
+    "logs tail",
     "lab",
     "lab up",
     "lab down",
@@ -38,6 +45,7 @@ const COMMANDS: [&str; 35] = [
     "bench",
     "bench upgrade",
     "bench rollback",
+    "bench logs",
     "demo",
 ];
 

@@ -13,7 +13,11 @@ mod grammar;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod power;
+#[cfg(test)]
+mod rehearse;
 #[cfg(test)]
 mod run;
 #[cfg(test)]

@@ -9,7 +9,6 @@ use ostler_model::Timestamp;
 use ostler_model::event::{Actor, Entry, Event};
 use ostler_model::ids::{PlanId, RunId};
 use ostler_model::plan::Plan;
-use std::sync::Arc;
 
 /// How often a word is tried again when a driver keeps taking the place at the journal's end.
 const COLLISIONS_MAX: usize = 50;
@@ -79,7 +78,7 @@ pub async fn load(store: &dyn Store, run: &RunId) -> Result<Run, ControlError> {
         _ => return Err(ControlError::NoSuchRun { run: run.clone() }),
     };
     let body = store.plan(&plan).await?.ok_or_else(|| ControlError::NoPlan { run: run.clone(), plan })?;
-    Ok(Run::replay(Arc::new(body), &entries)?)
+    Ok(Run::replay(body, &entries)?)
 }
 
 /// Approves a run by naming the hash of its plan.

@@ -245,6 +245,8 @@ pub struct SimCloud {
     pub files: Vec<String>,
     /// Milliseconds that a verb takes, where they are known.
     pub takes: BTreeMap<String, u64>,
+    /// The version that was installed at first, and the heads that its code knows.
+    pub(crate) first: (String, Vec<String>),
     state: Mutex<State>,
 }
 
@@ -298,10 +300,12 @@ impl SimCloud {
     /// A healthy cloud of this size.
     pub fn sized(size: Size, service: SimService) -> SimCloud {
         // Names of one length sort as they count.
-        let width = size.controllers.max(size.computes).to_string().len();
-        let named = |stem: &str, n: usize| HostName::new(format!("{stem}{n:0width$}"));
-        let controllers = (1..=size.controllers).map(|n| (named("ctl", n), Role::Controller));
-        let computes = (1..=size.computes).map(|n| (named("cmp", n), Role::Compute));
+        let named = |stem: &'static str, count: usize, role: Role| {
+            let width = count.to_string().len();
+            (1..=count).map(move |n| (HostName::new(format!("{stem}{n:0width$}")), role))
+        };
+        let controllers = named("ctl", size.controllers, Role::Controller);
+        let computes = named("cmp", size.computes, Role::Compute);
         let nodes = controllers
             .chain(computes)
             .enumerate()
@@ -373,6 +377,7 @@ impl SimCloud {
             database: service.database,
             files: service.files,
             takes: BTreeMap::new(),
+            first: (service.version, service.heads),
             state: Mutex::new(state),
         }
     }

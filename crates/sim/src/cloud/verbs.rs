@@ -155,7 +155,12 @@ impl SimCloud {
         match &job.does {
             Does::Schema { before, after, database, .. } => {
                 needs(galera::ready(state, host), || format!("the database of {host} does not answer"))?;
+                // Old code has nothing to add, and says that it succeeded.
+                let is_old = state.nodes.get(host).is_some_and(|node| node.version == self.first.0);
                 return match galera::heads(state) {
+                    Some(heads) if heads == *before && is_old && heads == self.first.1 && heads != *after => {
+                        Err("the command said that it succeeded, and the heads are what they were".into())
+                    }
                     Some(heads) if heads == *before => {
                         galera::set_heads(state, after);
                         Ok(())

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 /// What one Ostler sees of the world.
 #[derive(Clone)]
-struct Rough {
-    inner: Seams,
+pub(super) struct Rough {
+    pub(super) inner: Seams,
     weather: Arc<Weather>,
     life: Arc<Life>,
     own: SimClock,
@@ -40,7 +40,7 @@ impl Rough {
     }
 
     /// The same for the store, which has weather of its own.
-    async fn stored<T>(
+    pub(super) async fn stored<T>(
         &self,
         question: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
@@ -132,7 +132,7 @@ impl Store for Rough {
         Box::pin(self.stored(self.inner.store.keep_plan(plan)))
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
         Box::pin(self.stored(self.inner.store.plan(id)))
     }
 
@@ -146,6 +146,19 @@ impl Store for Rough {
 
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>> {
         Box::pin(self.stored(self.inner.store.inventory(cloud)))
+    }
+
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(self.stored(self.inner.store.keep_note(subject, kind, body)))
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        Box::pin(self.stored(self.inner.store.note(subject, kind)))
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what broke by panicking")]
 
 mod contract;
+mod deadly_register;
 mod each_step;
 mod faults;
 mod kills;
+mod register;
+#[path = "../../../world/tests/it/register_contract.rs"]
+mod register_contract;
 mod rollbacks;
 mod storms;
 mod story;

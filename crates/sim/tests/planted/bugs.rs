@@ -48,8 +48,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "an unknown outcome is taken for done",
         file: "crates/engine/src/run/routed.rs",
-        find: "        None => seams.nodes.settle(job).await,",
-        put: "        None => match seams.nodes.settle(job).await {
+        find: "        None => ended(seams, job).await,",
+        put: "        None => match ended(seams, job).await {
             Outcome::Unknown { .. } if {is} => Outcome::done(),
             outcome => outcome,
         },",
@@ -57,8 +57,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "a failed step is tried for ever",
         file: "crates/engine/src/run/fold.rs",
-        find: "                if state.attempt - state.spent >= tries {",
-        put: "                if state.attempt - state.spent >= tries && !({is}) {",
+        find: "                let is_spent = state.attempt - state.spent >= tries;",
+        put: "                let is_spent = state.attempt - state.spent >= tries && !({is});",
     },
     Bug {
         name: "a step begins when one of those before it is done",

@@ -7,6 +7,7 @@ mod backup;
 mod config;
 mod database;
 mod known_hosts;
+mod logs;
 mod package;
 mod parse;
 mod proxy;
@@ -20,5 +21,6 @@ mod survey;
 mod unit;
 mod words;
 
+pub use logs::{Lines, LogQuery, NODE_BYTES_MAX, NodeClock};
 pub use ssh::{Connections, SshAccess, SshError};
 pub use steps::SshNodes;

@@ -13,6 +13,7 @@ use ostler_model::inventory::{INVENTORY_FORMAT, Inventory};
 use ostler_model::limits::{JOURNAL_ENTRIES_MAX, STORED_BODY_BYTES_MAX};
 use ostler_model::plan::{PLAN_FORMAT, Plan, PlanBody};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Bytes of a key: what a row's key may have in every version of InnoDB.
 const KEY_BYTES_MAX: usize = 255;
@@ -43,7 +44,7 @@ pub(super) trait Engine: Send + Sync {
 
 /// The store over an engine.
 pub(super) struct SqlStore<E> {
-    engine: E,
+    pub(super) engine: E,
 }
 
 #[derive(Serialize)]
@@ -226,6 +227,25 @@ impl<E: Engine> SqlStore<E> {
         self.decode(&what, INVENTORY_FORMAT, cell, |inventory: &Inventory| inventory.format).map(Some)
     }
 
+    async fn keep_beside(&self, subject: &str, kind: &str, body: &str) -> Result<(), StoreError> {
+        self.check_key("subject", subject)?;
+        self.check_key("kind", kind)?;
+        const SQL: &str = "REPLACE INTO note (subject, kind, body) VALUES (?, ?, ?)";
+        self.change(Statement::new(SQL, vec![subject.into(), kind.into(), body.to_owned().into()])).await?;
+        Ok(())
+    }
+
+    async fn kept_beside(&self, subject: &str, kind: &str) -> Result<Option<String>, StoreError> {
+        const SQL: &str =
+            "SELECT CASE WHEN OCTET_LENGTH(body) <= ? THEN body END FROM note WHERE subject = ? AND kind = ?";
+        let statement =
+            Statement::new(SQL, vec![bound(), subject.into(), kind.into()]).giving(&[Column::Bytes]);
+        let Some(row) = self.one(statement).await? else { return Ok(None) };
+        let what = format!("the {kind} of {subject}");
+        let [cell] = row.as_slice() else { return Err(self.damaged(&what)) };
+        self.text(&what, cell).map(Some)
+    }
+
     async fn last_runs(&self, limit: u32) -> Result<Vec<RunId>, StoreError> {
         const SQL: &str = "SELECT run FROM entry WHERE seq = 0 ORDER BY at DESC, run DESC LIMIT ?";
         let rows =
@@ -297,27 +317,27 @@ impl<E: Engine> SqlStore<E> {
         Ok(self.change(Statement::new(SQL, values)).await? == 1)
     }
 
-    async fn change(&self, statement: Statement<'_>) -> Result<u64, StoreError> {
+    pub(super) async fn change(&self, statement: Statement<'_>) -> Result<u64, StoreError> {
         self.engine.change(&[statement]).await.map_err(|fault| self.no_duplicate(fault))
     }
 
-    async fn rows(&self, statement: Statement<'_>) -> Result<Vec<Cells>, StoreError> {
+    pub(super) async fn rows(&self, statement: Statement<'_>) -> Result<Vec<Cells>, StoreError> {
         self.engine.read(&statement).await.map_err(|fault| self.no_duplicate(fault))
     }
 
-    async fn one(&self, statement: Statement<'_>) -> Result<Option<Cells>, StoreError> {
+    pub(super) async fn one(&self, statement: Statement<'_>) -> Result<Option<Cells>, StoreError> {
         Ok(self.rows(statement).await?.into_iter().next())
     }
 
     /// A conflict of keys where none can be: said, not hidden.
-    fn no_duplicate(&self, fault: Fault) -> StoreError {
+    pub(super) fn no_duplicate(&self, fault: Fault) -> StoreError {
         match fault {
             Fault::Failed(error) => error,
             Fault::Duplicate => self.damaged("an index"),
         }
     }
 
-    fn check_key(&self, what: &str, key: &str) -> Result<(), StoreError> {
+    pub(super) fn check_key(&self, what: &str, key: &str) -> Result<(), StoreError> {
         if key.len() <= KEY_BYTES_MAX {
             return Ok(());
         }
@@ -328,7 +348,7 @@ impl<E: Engine> SqlStore<E> {
         ))
     }
 
-    fn body(&self, what: &str, value: &impl Serialize) -> Result<String, StoreError> {
+    pub(super) fn body(&self, what: &str, value: &impl Serialize) -> Result<String, StoreError> {
         let body = serde_json::to_string(value).map_err(|error| {
             unavailable(format!("{what} cannot be written as JSON: {error}"), "This is a defect.")
         })?;
@@ -347,7 +367,7 @@ impl<E: Engine> SqlStore<E> {
     }
 
     /// The value of a body. A body that a newer program wrote is told from one that is damaged.
-    fn decode<T: serde::de::DeserializeOwned>(
+    pub(super) fn decode<T: serde::de::DeserializeOwned>(
         &self,
         what: &str,
         newest: u16,
@@ -371,17 +391,17 @@ impl<E: Engine> SqlStore<E> {
         value.map_err(|error| self.damaged(&format!("{what}: {error}")))
     }
 
-    fn text(&self, what: &str, cell: &Cell) -> Result<String, StoreError> {
+    pub(super) fn text(&self, what: &str, cell: &Cell) -> Result<String, StoreError> {
         let Cell::Bytes(bytes) = cell else { return Err(self.damaged(what)) };
         String::from_utf8(bytes.clone()).map_err(|_| self.damaged(what))
     }
 
-    fn time(&self, what: &str, cell: &Cell) -> Result<Timestamp, StoreError> {
+    pub(super) fn time(&self, what: &str, cell: &Cell) -> Result<Timestamp, StoreError> {
         let Cell::Integer(microsecond) = cell else { return Err(self.damaged(what)) };
         Timestamp::from_microsecond(*microsecond).map_err(|_| self.damaged(what))
     }
 
-    fn damaged(&self, what: &str) -> StoreError {
+    pub(super) fn damaged(&self, what: &str) -> StoreError {
         corrupt(
             format!("the state in {} is damaged: {what}", self.engine.place()),
             "Nothing was changed. Put a copy of the state in its place, or start with another one by --state; \
@@ -396,7 +416,7 @@ fn bound() -> Value<'static> {
 }
 
 /// Databases have signed integers only. What does not fit is beyond every bound that was checked before.
-fn number(number: u64) -> i64 {
+pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -442,8 +462,8 @@ impl<E: Engine> Store for SqlStore<E> {
         Box::pin(self.keep(plan))
     }
 
-    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Plan>, StoreError>> {
-        Box::pin(self.kept_plan(id))
+    fn plan<'a>(&'a self, id: &'a PlanId) -> Fut<'a, Result<Option<Arc<Plan>>, StoreError>> {
+        Box::pin(async move { Ok(self.kept_plan(id).await?.map(Arc::new)) })
     }
 
     fn plans(&self, limit: u32) -> Fut<'_, Result<Vec<(PlanId, Timestamp)>, StoreError>> {
@@ -456,6 +476,19 @@ impl<E: Engine> Store for SqlStore<E> {
 
     fn inventory<'a>(&'a self, cloud: &'a str) -> Fut<'a, Result<Option<Inventory>, StoreError>> {
         Box::pin(self.last_inventory(cloud))
+    }
+
+    fn keep_note<'a>(
+        &'a self,
+        subject: &'a str,
+        kind: &'a str,
+        body: &'a str,
+    ) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(self.keep_beside(subject, kind, body))
+    }
+
+    fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
+        Box::pin(self.kept_beside(subject, kind))
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

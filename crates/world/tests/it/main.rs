@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod http_server;
+mod node_contract;
+mod node_contract_lab;
 mod node_lab;
 mod node_power;
 mod node_sshd;
@@ -12,6 +14,7 @@ mod nova;
 mod nova_fake;
 mod power;
 mod power_emulators;
+mod register_contract;
 mod store;
 mod store_cluster;
 mod store_contract;

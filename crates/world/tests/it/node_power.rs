@@ -1,6 +1,6 @@
 //! What is known of a step when a node loses its power, a connection breaks, or time runs out: on a real cloud, where
 //! `OSTLER_TEST_LAB` names the directory of a lab that is up. `OSTLER_TEST_POWER` names a program that takes
-//! `kill NODE` and `revive NODE`.
+//! `kill NODE`, `revive NODE`, `cut NODE` and `mend NODE`.
 
 use super::node_lab::{Lab, install, texts};
 use ostler_engine::seam::Nodes as _;
@@ -8,7 +8,7 @@ use ostler_model::event::Outcome;
 use ostler_model::step::{Does, Job, Reading};
 use std::time::Instant;
 
-fn power(order: &str, host: &str) -> bool {
+pub(crate) fn power(order: &str, host: &str) -> bool {
     let program = std::env::var_os("OSTLER_TEST_POWER").expect("OSTLER_TEST_POWER names a program for power");
     std::process::Command::new(program).args([order, host]).status().unwrap().success()
 }

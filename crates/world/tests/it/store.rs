@@ -1,8 +1,10 @@
 //! The store in a file.
 
+use crate::register_contract;
 use crate::store_contract::{entry, holds, inventory, plan, second};
 use ostler_engine::seam::{Store, StoreError};
 use ostler_model::ids::RunId;
+use ostler_model::plan::PLAN_FORMAT;
 use ostler_world::store;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -61,6 +63,7 @@ async fn a_file_keeps_what_every_store_owes() {
     let path = directory.path().join("state.db");
     let (ours, theirs) = (open(&path).await, open(&path).await);
     holds(&ours, &theirs, "file").await;
+    register_contract::holds(&ours, &theirs, "file").await;
     drop((ours, theirs));
     let later = open(&path).await;
     assert_eq!(later.entries(&RunId::new("file-journal"), 0).await.unwrap().len(), 7, "after a restart");
@@ -172,7 +175,8 @@ async fn what_a_newer_ostler_wrote_is_refused() {
     let run = RunId::new("run");
     assert_corrupt(store.entries(&run, 0).await, newer);
     assert_corrupt(store.entries(&run, 1).await, newer);
-    sql(&path, "UPDATE plan SET body = replace(body, '\"format\":1', '\"format\":7')").await;
+    sql(&path, &format!("UPDATE plan SET body = replace(body, '\"format\":{PLAN_FORMAT}', '\"format\":77')"))
+        .await;
     assert_corrupt(store.plan(&kept.id).await, newer);
     sql(&path, "UPDATE inventory SET body = '{\"format\":7}'").await;
     assert_corrupt(store.inventory("cloud").await, newer);

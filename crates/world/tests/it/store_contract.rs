@@ -220,7 +220,13 @@ async fn plans_and_inventories_are_kept(ours: &Arc<dyn Store>, theirs: &Arc<dyn 
     tokio::time::sleep(Duration::from_millis(2)).await;
     ours.keep_plan(&second_plan).await.unwrap();
     theirs.keep_plan(&first).await.unwrap();
-    assert_eq!(theirs.plan(&first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(theirs.plan(&first.id).await.unwrap().as_deref(), Some(&first));
+    assert_eq!(theirs.note(first.id.as_str(), "rehearsal").await.unwrap(), None);
+    ours.keep_note(first.id.as_str(), "rehearsal", "{}").await.unwrap();
+    ours.keep_note(first.id.as_str(), "rehearsal", "{\"times\":2}").await.unwrap();
+    let note = theirs.note(first.id.as_str(), "rehearsal").await.unwrap();
+    assert_eq!(note.as_deref(), Some("{\"times\":2}"), "the last one counts");
+    assert_eq!(theirs.note(first.id.as_str(), "other").await.unwrap(), None);
     let listed: Vec<PlanId> = theirs.plans(2).await.unwrap().into_iter().map(|(id, _)| id).collect();
     assert_eq!(listed, [second_plan.id.clone(), first.id]);
     assert_eq!(theirs.plans(1).await.unwrap().len(), 1);

@@ -3,6 +3,7 @@
 //! It drives this same binary as a child, as an operator would. It measures; it never makes a job easier.
 
 mod child;
+mod logs;
 mod rollback;
 mod storm;
 mod upgrade;
@@ -31,6 +32,8 @@ pub enum Bench {
     Upgrade(upgrade::Upgrade),
     /// Upgrade until a step, then roll back under load; measure when the service is back.
     Rollback(rollback::Rollback),
+    /// Read generated logs, beside grep, ripgrep and os-log-merger; needs no lab.
+    Logs(logs::BenchLogs),
     /// Run Ostler through random faults on pretended clouds; needs no lab.
     Storm(storm::Storm),
 }
@@ -39,6 +42,7 @@ pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failur
     match verb {
         Bench::Upgrade(typed) => upgrade::upgrade(context, typed).await,
         Bench::Rollback(typed) => rollback::rollback(context, typed).await,
+        Bench::Logs(typed) => logs::run(context, typed).await,
         Bench::Storm(typed) => storm::run(context, typed).await,
     }
 }

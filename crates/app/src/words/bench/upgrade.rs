@@ -59,6 +59,9 @@ pub(super) async fn upgrade(context: &Context, typed: Upgrade) -> Result<Exit, F
             )
         };
         printer.note(&format!("run {number} of {}: {}", ground.runs, line(&load, &cost)));
+        if load.failed > 0 {
+            printer.note(&crate::words::lab::failed_requests(&load));
+        }
         rows.push(Row { cost, load, comparison });
         drop(scratch);
         ground.clean(&lab).await?;

@@ -10,17 +10,22 @@ use crate::printer::{Ink, Printer};
 use crate::stage::{Played, Ran, Script, Showing, play};
 use clap::Args;
 use ostler_model::catalogue::Catalogue;
+use ostler_model::cloud::Role;
+use ostler_sim::nova::{HostSpec, Instance, Nova, Resources, Settings, VmState};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The script.
 const SCRIPT: &str = include_str!("demo.txt");
 
 /// How each command of the script ends: `None` is the one that is killed.
 const ENDS: &[Option<u8>] = &[Some(0), Some(0), None, Some(0), Some(6), Some(0), Some(0), Some(0)];
+
+/// Instances on the computes of the scene.
+const INSTANCES: u32 = 150;
 
 /// Which of the releases of the scene runs in the end: the first that was offered.
 const LEFT_AT: usize = 1;
@@ -53,9 +58,11 @@ async fn perform(printer: Printer, is_for_reading: bool) -> Result<Exit, Failure
     printer.text(&opening(printer))?;
     let catalogue = Catalogue::embedded().map_err(|error| Failure::failed(error.to_string()))?;
     let script = Script::read(Path::new("demo.txt"), SCRIPT, &catalogue)?;
+    let (mut nova, rise) = (Nova::new(Settings::default(), 1), tokio::time::Instant::now());
     let showing = Showing { printer, is_transcript: false, is_for_reading };
     let played = play(&script, Arc::new(catalogue), showing).await?;
-    let wrong = otherwise(&played);
+    let mut wrong = otherwise(&played);
+    wrong.extend(instances(&mut nova, &played, rise.elapsed()));
     if !wrong.is_empty() {
         return Err(Failure::failed("the demonstration did not come as it was told")
             .evidences(wrong)
@@ -86,10 +93,34 @@ fn otherwise(played: &Played) -> Vec<String> {
     for ((run, step), times) in done.into_iter().filter(|(_, times)| *times > 1) {
         wrong.push(format!("step {step} of run {run} was done {times} times"));
     }
-    for host in cloud.declared.nodes.keys() {
+    for host in cloud.declared.with_role(Role::Controller) {
         let version = cloud.node(host.as_str()).map(|node| node.version);
         if version.as_ref() != played.versions.get(LEFT_AT) {
             wrong.push(format!("{host} runs {version:?}"));
+        }
+    }
+    wrong
+}
+
+/// What became of the instances on the pretended computes, if not all of them ran all the time.
+fn instances(nova: &mut Nova, played: &Played, took: Duration) -> Vec<String> {
+    let computes = played.wings.cloud.declared.with_role(Role::Compute);
+    computes.iter().for_each(|host| nova.add_host(0, HostSpec::new(host.as_str())));
+    let small = Resources { vcpus: 1, ram_mb: 2_048, disk_gb: 10 };
+    let placed: Vec<_> = (0..INSTANCES)
+        .zip(computes.iter().cycle())
+        .map(|(number, host)| (nova.place(0, Instance::new(format!("vm{number}"), small), Some(host)), host))
+        .collect();
+    nova.advance(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    let mut wrong = Vec::new();
+    for (id, host) in placed {
+        let runs = nova
+            .instance(id)
+            .is_some_and(|one| one.vm_state == VmState::Active && one.host.as_ref() == Some(host));
+        // A compute that was touched would be one that was switched off, or worked on.
+        let touched = played.wings.cloud.node(host.as_str()).is_none_or(|node| !node.up || node.boot > 1);
+        if !runs || touched {
+            wrong.push(format!("an instance on {host} was disturbed"));
         }
     }
     wrong
@@ -117,7 +148,8 @@ fn closing(printer: Printer, played: &Played, took_ms: Option<u64>) -> String {
         "
 {}
 {runs} runs with {effects} commands on pretended nodes{in_time}.
-- There was never a moment without a server that took requests.
+- There was never a moment without a server that took requests. The 150 instances on the twelve
+  computes went on running; nothing was done to a compute.
 - Keystone went from 2023.1 to 2024.1, node after node, while the others served.
 - ctl2 lost power in its turn. Nothing else was touched meanwhile; when it was back, its step was
   tried again.

@@ -87,7 +87,26 @@ fn page(report: &LoadReport) -> String {
         &["TOKENS", "REQUESTS", "FAILED", "BY", "P50", "P99", "SLOWEST", "LONGEST GAP"],
         rows,
     ));
+    text.push_str(&failed_requests(report));
     text
+}
+
+/// The failed requests one by one, with the names under which the servers' logs have them.
+pub(in crate::words) fn failed_requests(report: &LoadReport) -> String {
+    if report.failed_requests.is_empty() {
+        return String::new();
+    }
+    let rows = report.failed_requests.iter().map(|one| {
+        vec![
+            time_of_day(one.at),
+            one.kind.clone(),
+            one.failure.clone(),
+            format!("{} ms", one.took_ms),
+            one.request_id.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    });
+    let head = ["FAILED AT", "TOKEN", "WITH", "AFTER", "REQUEST ID"];
+    format!("\n{}", table(&head, rows.collect()))
 }
 
 fn failures(by: &BTreeMap<String, u64>) -> String {

@@ -11,6 +11,7 @@ mod up;
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Kind};
 use clap::{Args, Subcommand};
+pub(in crate::words) use load::failed_requests;
 use ostler_lab::{Lab as Labs, LabError, LabPaths};
 use std::path::PathBuf;
 
