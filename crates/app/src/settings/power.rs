@@ -256,7 +256,8 @@ impl Page<'_> {
                 }
             };
             if matches!(name.as_str(), "action" | "password" | "passwd") || name.contains(['\n', '=']) {
-                return Err(wrong(format!("option `{name}` cannot be given here"))
+                return Err(self
+                    .wrong_secret(Some(at), &format!("option `{name}` cannot be given here"))
                     .hint("the action is ostler's to say; a password belongs into a file: `password-file`"));
             }
             let filled = self.filled(&Spanned::new(at.clone(), text), place)?;
@@ -329,11 +330,13 @@ impl Page<'_> {
         let url = self.text(table, table.address.as_ref(), "address", place)?;
         let at = table.address.as_ref().map(Spanned::span);
         let wrong = |what: &str| super::at(self.path, self.text, at.clone(), what);
+        if url.contains('@') {
+            return Err(self
+                .wrong_secret(at.clone(), "the address holds a user")
+                .hint("that belongs into `user`, and the password into a file: `password-file`"));
+        }
         if !url.starts_with("https://") && !url.starts_with("http://") {
             return Err(wrong("the address begins with neither `https://` nor `http://`"));
-        }
-        if url.contains('@') {
-            return Err(wrong("the address holds a user; that belongs into `user` and `password-file`"));
         }
         Ok(url)
     }
@@ -358,6 +361,13 @@ impl Page<'_> {
                 "this means has more than one of `certificate`, `ca` and `verify`",
             )),
         }
+    }
+
+    /// A mistake whose line may hold a password: only its place is shown.
+    fn wrong_secret(&self, span: Option<std::ops::Range<usize>>, what: &str) -> Failure {
+        let before = span.and_then(|span| self.text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Failure::usage(format!("{}:{line}: {what}", self.path.display()))
     }
 
     /// A text with `{host}` and `{bmc}` filled in.

@@ -5,6 +5,7 @@
 
 use super::switch::Trouble;
 use secrecy::{ExposeSecret, SecretString};
+use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
@@ -15,6 +16,19 @@ const OUTPUT_BYTES_MAX: u64 = 64 << 10;
 
 /// Characters of it that are shown.
 const SHOWN_CHARS_MAX: usize = 300;
+
+/// Where programs of an operator are, also where PATH does not say so: fence agents are in `sbin`.
+const PLACES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Where a program is that is named without its place.
+fn place_of(name: &str) -> PathBuf {
+    if name.contains('/') {
+        return PathBuf::from(name);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(PLACES.map(PathBuf::from));
+    places.map(|place| place.join(name)).find(|place| place.is_file()).unwrap_or_else(|| PathBuf::from(name))
+}
 
 /// A program to run.
 pub(super) struct Program<'a> {
@@ -64,24 +78,13 @@ impl Drop for Group {
     }
 }
 
-/// Where programs for the administration of machines lie, which a user's or a timer's PATH often leaves out.
-const SYSTEM: &str = "/usr/local/sbin:/usr/sbin:/sbin";
-
-fn search_path() -> String {
-    match std::env::var("PATH") {
-        Ok(path) if !path.is_empty() => format!("{path}:{SYSTEM}"),
-        _ => format!("/usr/local/bin:/usr/bin:/bin:{SYSTEM}"),
-    }
-}
-
 /// Runs a program until it ends, at most until `deadline`.
 pub(super) async fn run(program: Program<'_>, deadline: Instant) -> Result<Finished, Trouble> {
     let path = program.path;
-    let mut command = Command::new(path);
+    let mut command = Command::new(place_of(path));
     command
         .args(&program.arguments)
         .env("LC_ALL", "C")
-        .env("PATH", search_path())
         .stdin(if program.input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -92,7 +95,7 @@ pub(super) async fn run(program: Program<'_>, deadline: Instant) -> Result<Finis
     }
     let child = command.spawn().map_err(|error| {
         Trouble::final_(format!("`{path}` cannot be run: {error}")).hint(format!(
-            "install it on this machine, or name another means; `{path}` is looked for in PATH and in {SYSTEM}"
+            "install it on this machine, or name another means; `{path}` is looked for in PATH and in /usr/sbin"
         ))
     })?;
     let mut group = Group { child, is_over: false };

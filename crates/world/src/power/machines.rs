@@ -105,6 +105,11 @@ impl Machines {
         self.supplies.keys()
     }
 
+    /// Why a machine is never switched off by a program, if that is so.
+    pub fn forbidden(&self, host: &HostName) -> Option<&str> {
+        self.supplies.get(host)?.do_not_fence.as_deref()
+    }
+
     fn supply(&self, host: &HostName) -> Result<&Supply, Refusal> {
         let supply = self.supplies.get(host).filter(|supply| !supply.means.is_empty());
         supply.ok_or_else(|| Refusal {

@@ -26,6 +26,12 @@ pub struct Off {
 pub(super) async fn off(context: &Context, typed: Off) -> Result<Exit, Failure> {
     let machines = machines(context)?;
     let host = HostName::new(typed.host);
+    if let Some(reason) = machines.forbidden(&host) {
+        let what = format!("{host} is not to be switched off by a program: {reason}");
+        return Err(
+            Failure::refused("do-not-fence", what).hint("switch it off by hand, where you can see it")
+        );
+    }
     if typed.dry_run {
         let (_, proof) = machines.read(&host).await.map_err(failed)?;
         context
