@@ -5,6 +5,8 @@
 //! never branch on the name of a service: what differs between services is catalogue data.
 
 pub mod check;
+pub mod ha;
 pub mod plan;
 pub mod run;
 pub mod seam;
+pub mod triage;

@@ -6,7 +6,12 @@
 use ostler_model::Timestamp;
 use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Outcome, Why};
-use ostler_model::ids::{HostName, PlanId, RunId};
+use ostler_model::ha::list::Query;
+use ostler_model::ha::{
+    Host, HostChange, Incident, Joined, Move, Named, Notification, Progress, Purged, Report, Reported,
+    Segment, SegmentChange, Status, Written,
+};
+use ostler_model::ids::{HostId, HostName, IncidentId, NotificationId, PlanId, RunId, SegmentId};
 use ostler_model::inventory::{Fact, Inventory};
 use ostler_model::plan::Plan;
 use ostler_model::step::{Call, Job, Through};
@@ -50,8 +55,8 @@ pub trait Cloud: Send + Sync {
     /// Starts the effect of a job whose verb the compute service carries out ([`Does::by`]). `Err` means that it is
     /// *known* that the verb's effect was not started; when in doubt the answer is `Ok`, and `settle` finds out.
     ///
-    /// - `Evacuate` looks first. An instance that is on another host than the source, or whose evacuation is under way,
-    ///   is left alone with `Ok`. Else it is locked (unless it is locked already), its state is reset where the job says
+    /// - `Evacuate` looks first. An instance that is on another host than the source, or whose evacuation is under way to
+    ///   a target that is not declared down, is left alone with `Ok`. Else it is locked (unless it is locked already), its state is reset where the job says
     ///   so, and the evacuation is asked for, in the dialect that keeps its state (at most 2.94). Lock and reset may be
     ///   left behind by an `Err`: the job's `Settle` opens the lock.
     /// - A verb whose state is there already has nothing to begin.
@@ -140,8 +145,8 @@ pub enum PowerState {
     Off,
 }
 
-/// The store: plans, journals, leases.
-pub trait Store: Send + Sync {
+/// The store: plans, journals, leases, and the register of instance HA.
+pub trait Store: Register {
     /// Keeps a plan. Keeping the same plan twice is no error.
     fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>>;
     /// A plan by its full identity.
@@ -171,6 +176,91 @@ pub trait Store: Send + Sync {
     ) -> Fut<'a, Result<Lease, StoreError>>;
     /// Prolongs (or, with a time in the past, gives back) a lease without changing its term. False: it is another's.
     fn renew_lease<'a>(&'a self, lease: &'a Lease, until: Timestamp) -> Fut<'a, Result<bool, StoreError>>;
+}
+
+/// The register of instance HA, the second half of the store: segments, hosts, reports and what came of them.
+///
+/// How its parts are used together is told in [`ostler_model::ha`]. Numbers are given by the store and never used
+/// again; what is deleted is kept until it is purged, and seen by nobody.
+pub trait Register: Send + Sync {
+    /// Segments.
+    fn segments<'a>(&'a self, query: &'a Query) -> Fut<'a, Result<Vec<Segment>, StoreError>>;
+    /// A segment.
+    fn segment<'a>(&'a self, named: &'a Named) -> Fut<'a, Result<Option<Segment>, StoreError>>;
+    /// Adds a segment; its number is not looked at.
+    fn add_segment<'a>(&'a self, segment: &'a Segment) -> Fut<'a, Result<Written<Segment>, StoreError>>;
+    /// Changes a segment.
+    fn change_segment<'a>(
+        &'a self,
+        id: &'a SegmentId,
+        change: &'a SegmentChange,
+        at: Timestamp,
+    ) -> Fut<'a, Result<Written<Segment>, StoreError>>;
+    /// Deletes a segment and its hosts. False: it was not there.
+    fn delete_segment<'a>(&'a self, id: &'a SegmentId, at: Timestamp) -> Fut<'a, Result<bool, StoreError>>;
+
+    /// Hosts, of all segments unless the query says which.
+    fn hosts<'a>(&'a self, query: &'a Query) -> Fut<'a, Result<Vec<Host>, StoreError>>;
+    /// A host.
+    fn host<'a>(&'a self, named: &'a Named) -> Fut<'a, Result<Option<Host>, StoreError>>;
+    /// Adds a host to its segment; its number is not looked at.
+    fn add_host<'a>(&'a self, host: &'a Host) -> Fut<'a, Result<Written<Host>, StoreError>>;
+    /// Changes a host: what an operator may change, and the flags that an incident sets.
+    fn change_host<'a>(
+        &'a self,
+        id: &'a HostId,
+        change: &'a HostChange,
+        at: Timestamp,
+    ) -> Fut<'a, Result<Written<Host>, StoreError>>;
+    /// Deletes a host. False: it was not there.
+    fn delete_host<'a>(&'a self, id: &'a HostId, at: Timestamp) -> Fut<'a, Result<bool, StoreError>>;
+
+    /// Notifications; those that wait for somebody: `Query::of_status(Status::New, …)`.
+    fn notifications<'a>(&'a self, query: &'a Query) -> Fut<'a, Result<Vec<Notification>, StoreError>>;
+    /// A notification.
+    fn notification<'a>(&'a self, named: &'a Named) -> Fut<'a, Result<Option<Notification>, StoreError>>;
+    /// Keeps a notification and opens the incident that it asks for, in one write; or joins the one that is open.
+    fn report<'a>(&'a self, report: &'a Report) -> Fut<'a, Result<Reported, StoreError>>;
+    /// Moves a notification from one status to another, with a message. False: it has another status.
+    fn set_status<'a>(
+        &'a self,
+        id: &'a NotificationId,
+        from: Status,
+        to: Status,
+        message: Option<&'a str>,
+        at: Timestamp,
+    ) -> Fut<'a, Result<bool, StoreError>>;
+
+    /// Moves, of all notifications unless the query says which.
+    fn moves<'a>(&'a self, query: &'a Query) -> Fut<'a, Result<Vec<Move>, StoreError>>;
+    /// A move.
+    fn a_move<'a>(&'a self, named: &'a Named) -> Fut<'a, Result<Option<Move>, StoreError>>;
+    /// Writes moves as they are now; one that is there already is replaced and keeps its number. All or none.
+    fn keep_moves<'a>(&'a self, moves: &'a [Move]) -> Fut<'a, Result<(), StoreError>>;
+
+    /// Adds steps; one whose mark is there already is left out.
+    fn append_progress<'a>(&'a self, steps: &'a [Progress]) -> Fut<'a, Result<(), StoreError>>;
+    /// The steps of a notification, in the order in which they were added.
+    fn progress<'a>(&'a self, id: &'a NotificationId) -> Fut<'a, Result<Vec<Progress>, StoreError>>;
+
+    /// Every open incident, oldest first.
+    fn open_incidents(&self) -> Fut<'_, Result<Vec<Incident>, StoreError>>;
+    /// Incidents, newest first, open and closed.
+    fn incidents(&self, limit: u32) -> Fut<'_, Result<Vec<Incident>, StoreError>>;
+    /// An incident.
+    fn incident<'a>(&'a self, id: &'a IncidentId) -> Fut<'a, Result<Option<Incident>, StoreError>>;
+    /// Replaces an incident that is open and still has this version, by one with the next version. None: it has
+    /// another version, or is closed; read it again.
+    fn save_incident<'a>(&'a self, incident: &'a Incident) -> Fut<'a, Result<Option<Incident>, StoreError>>;
+    /// Says until when somebody is at work on an incident; its version stays. False: it is not open.
+    fn hold_incident<'a>(&'a self, id: &'a IncidentId, until: Timestamp)
+    -> Fut<'a, Result<bool, StoreError>>;
+    /// The reports that joined an incident, in the order in which they came.
+    fn joined<'a>(&'a self, id: &'a IncidentId) -> Fut<'a, Result<Vec<Joined>, StoreError>>;
+
+    /// Takes away what is older than a time, at most so many rows of each kind: what was deleted before it; what was
+    /// last changed before it and is over; and everything that hangs on those. Open incidents and what they need stay.
+    fn purge(&self, before: Timestamp, rows: u32) -> Fut<'_, Result<Purged, StoreError>>;
 }
 
 /// A lease on a name.

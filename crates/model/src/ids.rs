@@ -63,8 +63,28 @@ name!(
     BudgetName
 );
 name!(
-    /// An instance, by its UUID.
+    /// A failover segment: hosts that stand in for each other. A UUID.
+    SegmentId
+);
+name!(
+    /// A compute host as it is registered for instance HA. A UUID.
+    HostId
+);
+name!(
+    /// What a monitor reported once. A UUID.
+    NotificationId
+);
+name!(
+    /// One attempt to move one instance. A UUID.
+    MoveId
+);
+name!(
+    /// An instance, as the compute service names it. A UUID.
     InstanceId
+);
+name!(
+    /// One outage of one thing, however often it was reported. A UUID.
+    IncidentId
 );
 
 impl PlanId {

@@ -9,6 +9,7 @@ pub mod check;
 pub mod cloud;
 pub mod compute;
 pub mod event;
+pub mod ha;
 pub mod ids;
 pub mod inventory;
 pub mod limits;

@@ -2,6 +2,7 @@
 //!
 //! What it has acknowledged survives every pretended crash; nothing else does.
 
+use crate::register::Books;
 use ostler_engine::seam::{Fut, Lease, Store, StoreError};
 use ostler_model::Timestamp;
 use ostler_model::event::Entry;
@@ -15,13 +16,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const RUN_BYTES_MAX: usize = 255;
 
 #[derive(Debug, Default)]
-struct Kept {
+pub(crate) struct Kept {
     plans: BTreeMap<PlanId, Plan>,
     /// In the order in which they were kept first.
     order: Vec<PlanId>,
     inventories: BTreeMap<String, Inventory>,
     entries: BTreeMap<(RunId, u64), Entry>,
     leases: BTreeMap<String, Lease>,
+    pub(crate) books: Books,
 }
 
 /// A store in memory.
@@ -42,7 +44,7 @@ impl MemoryStore {
         self.kept().entries.range(range).map(|(_, entry)| entry.clone()).collect()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

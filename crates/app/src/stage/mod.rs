@@ -6,6 +6,7 @@
 mod event;
 mod forms;
 mod player;
+mod register;
 mod scene;
 mod script;
 mod wings;

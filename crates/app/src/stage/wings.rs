@@ -61,7 +61,7 @@ struct Behind {
 pub struct Wings {
     /// The pretended cloud.
     pub cloud: Arc<SimCloud>,
-    inner: Seams,
+    pub(super) inner: Seams,
     curtain: Timestamp,
     behind: Mutex<Behind>,
     called: Notify,
@@ -226,7 +226,7 @@ fn digest(parts: &[&str]) -> String {
 }
 
 /// What commands see of the wings.
-struct Front(Arc<Wings>);
+pub(super) struct Front(pub(super) Arc<Wings>);
 
 impl Clock for Front {
     fn now(&self) -> Timestamp {

@@ -5,6 +5,7 @@
 
 mod invariants;
 mod rough;
+mod rough_register;
 mod shrink;
 mod story;
 mod tell;

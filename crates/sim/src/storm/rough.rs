@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 /// What one Ostler sees of the world.
 #[derive(Clone)]
-struct Rough {
-    inner: Seams,
+pub(super) struct Rough {
+    pub(super) inner: Seams,
     weather: Arc<Weather>,
     life: Arc<Life>,
     own: SimClock,
@@ -40,7 +40,7 @@ impl Rough {
     }
 
     /// The same for the store, which has weather of its own.
-    async fn stored<T>(
+    pub(super) async fn stored<T>(
         &self,
         question: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {

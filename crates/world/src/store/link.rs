@@ -13,6 +13,19 @@ use std::borrow::Cow;
 pub(super) enum Value<'a> {
     Integer(i64),
     Text(Cow<'a, str>),
+    Null,
+}
+
+impl From<bool> for Value<'_> {
+    fn from(truth: bool) -> Self {
+        Value::Integer(i64::from(truth))
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Value<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        text.map_or(Value::Null, Value::from)
+    }
 }
 
 impl From<i64> for Value<'_> {
@@ -73,6 +86,11 @@ impl<'a> Statement<'a> {
         Self { sql: Cow::Owned(sql), values, columns: &[], is_prepared: false }
     }
 
+    /// A statement that was put together from literals, of which there are few different ones.
+    pub(super) fn built(sql: String, values: Vec<Value<'a>>) -> Self {
+        Self { sql: Cow::Owned(sql), values, columns: &[], is_prepared: true }
+    }
+
     /// The same statement, with the columns of its answer.
     pub(super) fn giving(mut self, columns: &'static [Column]) -> Self {
         self.columns = columns;
@@ -84,6 +102,7 @@ impl<'a> Statement<'a> {
         let values = self.values.iter().map(|value| match value {
             Value::Integer(_) => size_of::<i64>(),
             Value::Text(text) => text.len(),
+            Value::Null => 1,
         });
         self.sql.len() + values.sum::<usize>()
     }
@@ -164,6 +183,7 @@ macro_rules! link {
         $statement.values.iter().fold(query, |query, value| match value {
             Value::Integer(number) => query.bind(*number),
             Value::Text(text) => query.bind(text.as_ref()),
+            Value::Null => query.bind(None::<i64>),
         })
     }};
 }

@@ -22,20 +22,33 @@ pub(super) struct Dialect {
 
 /// SQLite.
 pub(super) const SQLITE: Dialect = Dialect {
-    steps: &[include_str!("migrations/sqlite-0001.sql")],
+    steps: &[include_str!("migrations/sqlite-0001.sql"), include_str!("migrations/sqlite-0002.sql")],
     tables: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
     transaction: Some(("BEGIN IMMEDIATE", "COMMIT")),
 };
 
 /// MySQL and MariaDB.
 pub(super) const MYSQL: Dialect = Dialect {
-    steps: &[include_str!("migrations/mysql-0001.sql")],
+    steps: &[include_str!("migrations/mysql-0001.sql"), include_str!("migrations/mysql-0002.sql")],
     tables: "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
     transaction: None,
 };
 
 /// Every table of the newest version.
-const OURS: [&str; 5] = ["ostler_schema", "entry", "plan", "inventory", "lease"];
+const OURS: [&str; 12] = [
+    "ostler_schema",
+    "entry",
+    "plan",
+    "inventory",
+    "lease",
+    "ha_segment",
+    "ha_host",
+    "ha_notification",
+    "ha_move",
+    "ha_progress",
+    "ha_incident",
+    "ha_joined",
+];
 
 const VERSION: &str = "SELECT version, reader FROM ostler_schema WHERE one = 1";
 

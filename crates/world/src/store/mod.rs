@@ -1,5 +1,5 @@
-//! The store: plans, journals, inventories and leases, in a file (SQLite) or in the cloud's own database
-//! (MySQL, MariaDB, Galera).
+//! The store: plans, journals, inventories, leases and the register of instance HA, in a file (SQLite) or in the
+//! cloud's own database (MySQL, MariaDB, Galera).
 //!
 //! Safety rests on one thing: `(run, seq)` is the primary key of the journal, so two writers can never both own
 //! a place in it. Every write is a single statement that can be repeated, or a compare-and-swap whose outcome can
@@ -14,6 +14,7 @@ mod galera;
 mod link;
 mod migrate;
 mod place;
+mod register;
 mod sql;
 mod sqlite;
 

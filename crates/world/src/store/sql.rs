@@ -43,7 +43,7 @@ pub(super) trait Engine: Send + Sync {
 
 /// The store over an engine.
 pub(super) struct SqlStore<E> {
-    engine: E,
+    pub(super) engine: E,
 }
 
 #[derive(Serialize)]
@@ -297,27 +297,27 @@ impl<E: Engine> SqlStore<E> {
         Ok(self.change(Statement::new(SQL, values)).await? == 1)
     }
 
-    async fn change(&self, statement: Statement<'_>) -> Result<u64, StoreError> {
+    pub(super) async fn change(&self, statement: Statement<'_>) -> Result<u64, StoreError> {
         self.engine.change(&[statement]).await.map_err(|fault| self.no_duplicate(fault))
     }
 
-    async fn rows(&self, statement: Statement<'_>) -> Result<Vec<Cells>, StoreError> {
+    pub(super) async fn rows(&self, statement: Statement<'_>) -> Result<Vec<Cells>, StoreError> {
         self.engine.read(&statement).await.map_err(|fault| self.no_duplicate(fault))
     }
 
-    async fn one(&self, statement: Statement<'_>) -> Result<Option<Cells>, StoreError> {
+    pub(super) async fn one(&self, statement: Statement<'_>) -> Result<Option<Cells>, StoreError> {
         Ok(self.rows(statement).await?.into_iter().next())
     }
 
     /// A conflict of keys where none can be: said, not hidden.
-    fn no_duplicate(&self, fault: Fault) -> StoreError {
+    pub(super) fn no_duplicate(&self, fault: Fault) -> StoreError {
         match fault {
             Fault::Failed(error) => error,
             Fault::Duplicate => self.damaged("an index"),
         }
     }
 
-    fn check_key(&self, what: &str, key: &str) -> Result<(), StoreError> {
+    pub(super) fn check_key(&self, what: &str, key: &str) -> Result<(), StoreError> {
         if key.len() <= KEY_BYTES_MAX {
             return Ok(());
         }
@@ -328,7 +328,7 @@ impl<E: Engine> SqlStore<E> {
         ))
     }
 
-    fn body(&self, what: &str, value: &impl Serialize) -> Result<String, StoreError> {
+    pub(super) fn body(&self, what: &str, value: &impl Serialize) -> Result<String, StoreError> {
         let body = serde_json::to_string(value).map_err(|error| {
             unavailable(format!("{what} cannot be written as JSON: {error}"), "This is a defect.")
         })?;
@@ -347,7 +347,7 @@ impl<E: Engine> SqlStore<E> {
     }
 
     /// The value of a body. A body that a newer program wrote is told from one that is damaged.
-    fn decode<T: serde::de::DeserializeOwned>(
+    pub(super) fn decode<T: serde::de::DeserializeOwned>(
         &self,
         what: &str,
         newest: u16,
@@ -371,17 +371,17 @@ impl<E: Engine> SqlStore<E> {
         value.map_err(|error| self.damaged(&format!("{what}: {error}")))
     }
 
-    fn text(&self, what: &str, cell: &Cell) -> Result<String, StoreError> {
+    pub(super) fn text(&self, what: &str, cell: &Cell) -> Result<String, StoreError> {
         let Cell::Bytes(bytes) = cell else { return Err(self.damaged(what)) };
         String::from_utf8(bytes.clone()).map_err(|_| self.damaged(what))
     }
 
-    fn time(&self, what: &str, cell: &Cell) -> Result<Timestamp, StoreError> {
+    pub(super) fn time(&self, what: &str, cell: &Cell) -> Result<Timestamp, StoreError> {
         let Cell::Integer(microsecond) = cell else { return Err(self.damaged(what)) };
         Timestamp::from_microsecond(*microsecond).map_err(|_| self.damaged(what))
     }
 
-    fn damaged(&self, what: &str) -> StoreError {
+    pub(super) fn damaged(&self, what: &str) -> StoreError {
         corrupt(
             format!("the state in {} is damaged: {what}", self.engine.place()),
             "Nothing was changed. Put a copy of the state in its place, or start with another one by --state; \
@@ -396,7 +396,7 @@ fn bound() -> Value<'static> {
 }
 
 /// Databases have signed integers only. What does not fit is beyond every bound that was checked before.
-fn number(number: u64) -> i64 {
+pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

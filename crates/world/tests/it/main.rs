@@ -7,6 +7,7 @@ mod node_lab;
 mod node_power;
 mod node_sshd;
 mod node_sshd_server;
+mod register_contract;
 mod store;
 mod store_cluster;
 mod store_contract;

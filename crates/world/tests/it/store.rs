@@ -1,5 +1,6 @@
 //! The store in a file.
 
+use crate::register_contract;
 use crate::store_contract::{entry, holds, inventory, plan, second};
 use ostler_engine::seam::{Store, StoreError};
 use ostler_model::ids::RunId;
@@ -61,6 +62,7 @@ async fn a_file_keeps_what_every_store_owes() {
     let path = directory.path().join("state.db");
     let (ours, theirs) = (open(&path).await, open(&path).await);
     holds(&ours, &theirs, "file").await;
+    register_contract::holds(&ours, &theirs, "file").await;
     drop((ours, theirs));
     let later = open(&path).await;
     assert_eq!(later.entries(&RunId::new("file-journal"), 0).await.unwrap().len(), 7, "after a restart");

@@ -2,6 +2,7 @@
 //!
 //! One test, because the cluster is what takes long; each part names itself when it fails.
 
+use crate::register_contract;
 use crate::store_cluster::{Cluster, PASSWORD};
 use crate::store_contract::{entry, holds, inventory};
 use ostler_engine::seam::{Store, StoreError};
@@ -85,6 +86,9 @@ async fn galera_keeps_what_every_store_owes_and_two_drivers_never_own_one_place(
     let names = names();
     let part = self::part("what every store owes, on two nodes");
     holds(&first, &second, &names).await;
+    part.done();
+    let part = self::part("the register keeps what every register owes, over two nodes");
+    register_contract::holds(&first, &second, &names).await;
     part.done();
     speed(&first).await;
     a_lost_acknowledgement_is_no_lost_entry(&nodes, &third, &names).await;
