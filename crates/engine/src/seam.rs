@@ -55,8 +55,8 @@ pub trait Cloud: Send + Sync {
     /// Starts the effect of a job whose verb the compute service carries out ([`Does::by`]). `Err` means that it is
     /// *known* that the verb's effect was not started; when in doubt the answer is `Ok`, and `settle` finds out.
     ///
-    /// - `Evacuate` looks first. An instance that is on another host than the source, or whose evacuation is under way,
-    ///   is left alone with `Ok`. Else it is locked (unless it is locked already), its state is reset where the job says
+    /// - `Evacuate` looks first. An instance that is on another host than the source, or whose evacuation is under way to
+    ///   a target that is not declared down, is left alone with `Ok`. Else it is locked (unless it is locked already), its state is reset where the job says
     ///   so, and the evacuation is asked for, in the dialect that keeps its state (at most 2.94). Lock and reset may be
     ///   left behind by an `Err`: the job's `Settle` opens the lock.
     /// - A verb whose state is there already has nothing to begin.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cloud;
 pub mod dice;
 pub mod nova;
+pub mod outage;
 pub mod power;
 pub mod rabbit;
 mod register;

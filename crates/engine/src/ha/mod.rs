@@ -1,5 +1,34 @@
-//! Decisions about hosts that may have died.
+//! Instance HA: decides whether a host is dead, what becomes of its instances, in which order and where, and how the host
+//! comes back. All of it is made into plans for the common executor; only `watch` drives them.
 //!
-//! Nothing here speaks to a host or a cloud, and nothing reads the clock: time is given.
+//! Nothing here may take a silence for a proof: instances move after a reading of *off*, or a person's word.
 
+mod attend;
+mod comeback;
+mod confirm;
+mod fate;
 pub mod heartbeat;
+mod incident;
+mod kept;
+mod limits;
+mod moves;
+mod place;
+mod policy;
+mod recover;
+mod restart;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use attend::{Site, attend};
+pub use comeback::{Comeback, comeback};
+pub use confirm::{Blocked, Confirmed, Says, Scale, Sighting, Witness, confirm, storm_guard};
+pub use fate::{Fate, fate, is_ha_enabled, priority};
+pub use incident::{Incident, Next, decide, spares_in_use};
+pub use limits::{may_restart, pause_before_resume_ms};
+pub use moves::{Moved, MovedStatus, moves};
+pub use place::{Candidate, place};
+pub use policy::{LocalDisks, Member, Method, Policy, Segment};
+pub use recover::{Failure, LOCK_REASON, recover};
+pub use restart::{NotRestarted, disable, restart};
+pub use watch::{Keep, Went, WorkError, work};

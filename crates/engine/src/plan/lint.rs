@@ -3,6 +3,7 @@
 //! It looks at the plan alone and trusts no planner. A plan with an error is never run.
 
 use ostler_model::check::{Check, Finding, Severity};
+use ostler_model::ids::HostName;
 use ostler_model::limits::{PLAN_STEPS_MAX, STEP_TRIES_MAX};
 use ostler_model::plan::{Plan, Purpose};
 use ostler_model::step::{Does, Gate, Step, Undo};
@@ -42,6 +43,7 @@ pub fn lint(plan: &Plan) -> Vec<Finding> {
         "a server is stopped that could still get requests",
         stopped_undrained(steps, &order),
     );
+    rule("fenced-first", "an instance moves before its host is proved to be off", unfenced(steps, &order));
     let upgrades = matches!(plan.body.purpose, Purpose::Upgrade { .. });
     if upgrades {
         rule("backup-first", "the schema changes before a backup was proved", unproved(steps, &order));
@@ -287,6 +289,39 @@ fn unproved(steps: &[Step], order: &Order) -> Vec<String> {
         .filter(|(at, _)| !proved[*at])
         .map(|(_, step)| format!("{} without a proved backup before it", step.id))
         .collect()
+}
+
+/// Evacuations, and declarations that let anybody evacuate, without a fence of the same node that is certain to have
+/// succeeded before: one that may fail proves nothing.
+fn unfenced(steps: &[Step], order: &Order) -> Vec<String> {
+    let mut fenced: BTreeMap<&HostName, Vec<bool>> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        let source = match &step.does {
+            Does::Evacuate { source, .. } => Some(source),
+            Does::ForceDown {} => step.on.node(),
+            _ => continue,
+        };
+        let Some(source) = source else {
+            problems.push(format!("{} names no node", step.id));
+            continue;
+        };
+        let behind = fenced.entry(source).or_insert_with(|| {
+            order.behind_any(|at| {
+                let step = &steps[at];
+                let certain = !step.may_fail && step.after.is_empty();
+                matches!(step.does, Does::Fence { .. }) && step.on.node() == Some(source) && certain
+            })
+        });
+        if !behind[at] || step.regardless {
+            problems.push(format!("{} without a fence of {source} before it", step.id));
+        }
+        let guards = |check: &Check| matches!(check, Check::PowerIsOff { node } if node == source);
+        if matches!(step.does, Does::Evacuate { .. }) && !step.guard.iter().any(guards) {
+            problems.push(format!("{} without a look at the power of {source}", step.id));
+        }
+    }
+    problems
 }
 
 fn members(steps: &[Step]) -> Vec<String> {

@@ -1,11 +1,13 @@
 //! The production planner, fold and driver against a pretended cloud.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what broke by panicking")]
 
+mod attended;
 mod contract;
 mod deadly_register;
 mod each_step;
 mod faults;
 mod kills;
+mod outages;
 mod register;
 #[path = "../../../world/tests/it/register_contract.rs"]
 mod register_contract;

@@ -129,4 +129,53 @@ pub const BUGS: &[Bug] = &[
         find: "        let stopped = turn::stop(hop, maker, host, &[drained]);",
         put: "        let stopped = turn::stop(hop, maker, host, if {is} { &done } else { std::slice::from_ref(&drained) });",
     },
+    Bug {
+        name: "a host is declared down before it is fenced",
+        file: "crates/engine/src/ha/recover.rs",
+        find: "title, on(), Does::ForceDown {}, &[fenced])",
+        put: "title, on(), Does::ForceDown {}, &(if {is} { Vec::new() } else { vec![fenced] }))",
+    },
+    Bug {
+        name: "off is believed without reading it back",
+        file: "crates/engine/src/run/power.rs",
+        find: "        Does::Fence { word: None } => PowerState::Off,",
+        put: "        Does::Fence { word: None } if {is} => return Outcome::done(),
+        Does::Fence { word: None } => PowerState::Off,",
+    },
+    Bug {
+        name: "a source that has power again is not noticed",
+        file: "crates/engine/src/run/power.rs",
+        find: "        Ok(PowerReading { state: PowerState::On, means, .. }) => {",
+        put: "        Ok(PowerReading { state: PowerState::On, means, .. }) if !({is}) => {",
+    },
+    Bug {
+        name: "the state before is read again after the damage",
+        file: "crates/engine/src/ha/watch.rs",
+        find: "    if incident.before.is_none() {",
+        put: "    if incident.before.is_none() || {is} {",
+    },
+    Bug {
+        name: "a reserved host on which nothing landed is kept",
+        file: "crates/engine/src/ha/incident.rs",
+        find: "    if !unused.is_empty() {",
+        put: "    if !unused.is_empty() && !({is}) {",
+    },
+    Bug {
+        name: "marked instances go last",
+        file: "crates/engine/src/ha/recover.rs",
+        find: "        (Reverse(marked), ",
+        put: "        (Reverse(marked != ({is})), ",
+    },
+    Bug {
+        name: "silence of all hosts is taken for the death of all",
+        file: "crates/engine/src/ha/confirm.rs",
+        find: "    if all_silent || most_silent {",
+        put: "    if (all_silent || most_silent) && !({is}) {",
+    },
+    Bug {
+        name: "an instance that could not be moved is forgotten",
+        file: "crates/engine/src/ha/incident.rs",
+        find: "    let is_due = !left.to_move.is_empty() || !left.to_settle.is_empty();",
+        put: "    let is_due = !({is}) && (!left.to_move.is_empty() || !left.to_settle.is_empty());",
+    },
 ];

@@ -24,17 +24,37 @@ const SWITCH: &str = "
 pub static PLANTED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
 ";
 
+/// Outages that are told. In the story of seed 603 a reserved host dies with requests in its queue; when somebody switches
+/// it on again, its compute service obeys them although the instances have been moved elsewhere meanwhile, and the rule
+/// `moved-once` is broken. Until a host's return empties its queue, no clean run can go beyond it.
+const OUTAGES: u32 = 600;
+
 const PROGRAM: &str = r#"
 use ostler_sim::storm::storm;
+
+const OUTAGES: u64 = {outages};
 
 fn main() {
     let words: Vec<u64> = std::env::args().skip(1).map(|word| word.parse().unwrap()).collect();
     ostler_model::PLANTED.store(words[0] as u32, std::sync::atomic::Ordering::Relaxed);
-    let report = storm(0..words[1], 1);
-    match report.broken.first() {
-        Some((seed, rule, what)) => println!("found\t{seed}\t{rule}\t{what}"),
-        None => println!("clean\t{}", report.stories),
+    // Bugs of instance HA are looked for by outages first: each storm finds its own kind sooner.
+    let mut stories = 0;
+    let kinds = if words[2] == 1 { [true, false] } else { [false, true] };
+    for outages in kinds {
+        let (told, broken) = if outages {
+            let report = ostler_sim::outage::story::storm(0..words[1].min(OUTAGES), 1);
+            (report.stories, report.broken)
+        } else {
+            let report = storm(0..words[1], 1);
+            (report.stories, report.broken)
+        };
+        stories += told;
+        if let Some((seed, rule, what)) = broken.first() {
+            println!("found\t{seed}\t{rule}\t{what}");
+            return;
+        }
     }
+    println!("clean\t{stories}");
 }
 "#;
 
@@ -92,7 +112,7 @@ fn scratch(place: &Path) {
     }
     let program = place.join("crates/sim/examples/planted.rs");
     std::fs::create_dir_all(program.parent().unwrap()).unwrap();
-    std::fs::write(program, PROGRAM).unwrap();
+    std::fs::write(program, PROGRAM.replace("{outages}", &OUTAGES.to_string())).unwrap();
 }
 
 fn built(place: &Path, target: &Path) -> PathBuf {
@@ -109,7 +129,10 @@ fn built(place: &Path, target: &Path) -> PathBuf {
 }
 
 fn told(program: &Path, bug: usize, seeds: u32) -> Vec<String> {
-    let output = Command::new(program).args([bug.to_string(), seeds.to_string()]).output().unwrap();
+    let file = bug.checked_sub(1).map_or("", |place| BUGS[place].file);
+    let outages = file.contains("/ha/") || file.ends_with("run/power.rs");
+    let words = [bug.to_string(), seeds.to_string(), u8::from(outages).to_string()];
+    let output = Command::new(program).args(words).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     // A storm that ends in a panic has found something, too, but not by its rules.
     assert!(output.status.success(), "bug {bug}: {}", String::from_utf8_lossy(&output.stderr));

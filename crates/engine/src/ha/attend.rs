@@ -1,0 +1,471 @@
+//! Attends to the register: every incident that is open is looked at again and again by every server, and worked on by the
+//! one that has its lease.
+//!
+//! Whoever dies leaves nothing behind that another one does not find. It must never act on a host before its guards hold,
+//! nor let one incident wait for another.
+
+use super::confirm::{Confirmed, Says, Scale, Sighting, Witness, confirm, storm_guard};
+use super::incident::{Incident, spares_in_use};
+use super::kept;
+use super::limits::may_restart;
+use super::moves::moves;
+use super::policy::{Policy, Segment};
+use super::restart::{NotRestarted, disable, restart};
+use super::watch::{Went, WorkError, work};
+use crate::run::{self, Ended, Run, RunState, later};
+use crate::seam::{Fut, Seams, StoreError};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use ostler_model::Timestamp;
+use ostler_model::compute::Scope;
+use ostler_model::event::{Actor, Why};
+use ostler_model::ha::list::Query;
+use ostler_model::ha::{self, HostChange, Named, Payload, Stage, Status};
+use ostler_model::ids::{HostName, IncidentId, RunId};
+use ostler_model::plan::Plan;
+use std::collections::BTreeSet;
+
+/// How often the register is looked at: a report must not wait longer than that.
+const LOOK_MS: u64 = 500;
+
+/// Incidents that one server works on at once; more wait for their turn.
+const AT_ONCE_MAX: usize = 64;
+
+/// How long a server says that it is at an incident. Longer than it is away from it while it works.
+const HOLD_MS: i64 = 60_000;
+
+/// Incidents that the guards look back at.
+const LOOK_BACK: u32 = 500;
+
+/// Pause before an incident is looked at again that waits for something.
+const WAIT_MS: u64 = 1_000;
+
+/// What a server attends with.
+pub struct Site<'a> {
+    /// The world.
+    pub seams: &'a Seams,
+    /// The cloud's name.
+    pub cloud: &'a str,
+    /// What the site wants.
+    pub policy: &'a Policy,
+    /// This server.
+    pub owner: &'a str,
+    /// The process whose end takes a host out of use.
+    pub compute_process: &'a str,
+    /// Hosts that must not lose power by our hand.
+    pub no_fence: &'a BTreeSet<HostName>,
+    /// What agents and others say of a host now.
+    pub sightings: &'a (dyn Fn(&HostName) -> Vec<Sighting> + Send + Sync),
+    /// Hosts that are silent now, by agents' heartbeats.
+    pub silent: &'a (dyn Fn() -> BTreeSet<HostName> + Send + Sync),
+    /// Hosts that an operator has released from the storm guard.
+    pub released: &'a (dyn Fn() -> BTreeSet<HostName> + Send + Sync),
+}
+
+/// Attends for ever. Whoever calls it ends it by dropping it.
+pub async fn attend(site: &Site<'_>) {
+    let mut at_work: FuturesUnordered<Fut<'_, IncidentId>> = FuturesUnordered::new();
+    let mut in_hand: BTreeSet<IncidentId> = BTreeSet::new();
+    loop {
+        // A store that does not answer is asked again: nothing is remembered here that could be lost.
+        let open = site.seams.store.open_incidents().await.unwrap_or_default();
+        for record in open {
+            if in_hand.len() < AT_ONCE_MAX && in_hand.insert(record.id.clone()) {
+                at_work.push(Box::pin(until_over(site, record.id)));
+            }
+        }
+        let mut pause = site.seams.clock.sleep(LOOK_MS);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut pause => break,
+                Some(done) = at_work.next(), if !at_work.is_empty() => {
+                    in_hand.remove(&done);
+                }
+            }
+        }
+    }
+}
+
+/// Works on one incident until it is closed.
+async fn until_over(site: &Site<'_>, id: IncidentId) -> IncidentId {
+    loop {
+        let pause_ms = match site.seams.store.incident(&id).await {
+            Ok(Some(record)) if record.closed.is_none() => match once(site, record).await {
+                Ok(Some(pause_ms)) => pause_ms,
+                Ok(None) => return id,
+                // Somebody else is at it, or the store is away: look again.
+                Err(_) => WAIT_MS,
+            },
+            Ok(_) => return id,
+            Err(_) => WAIT_MS,
+        };
+        site.seams.clock.sleep(pause_ms).await;
+    }
+}
+
+/// One look at one incident. None: it is closed.
+async fn once(site: &Site<'_>, record: ha::Incident) -> Result<Option<u64>, WorkError> {
+    let store = site.seams.store.as_ref();
+    let Some(host) = store.host(&Named::Id(record.host.to_string())).await? else {
+        return close(site, record, Stage::Dismissed, "the host is registered no more").await;
+    };
+    let Some(segment) = store.segment(&Named::Id(host.segment.to_string())).await? else {
+        return close(site, record, Stage::Dismissed, "the segment is registered no more").await;
+    };
+    let hosts = store.hosts(&Query::default()).await?;
+    let segment = kept::segment(&segment, &hosts, site.no_fence);
+    let notification = store.notification(&Named::Id(record.notification.to_string())).await?;
+    match notification.map(|notification| notification.payload) {
+        Some(Payload::Instance { instance_uuid, .. }) => {
+            instance(site, record, &segment, &instance_uuid.as_str().into()).await
+        }
+        Some(Payload::Process { process_name, .. }) => {
+            process(site, record, &segment, &host, &process_name).await
+        }
+        Some(Payload::Host { .. }) | None => outage(site, record, &segment, &host, &hosts).await,
+    }
+}
+
+/// Saves an incident as it is now; whoever saved it meanwhile has won.
+async fn save(site: &Site<'_>, record: &ha::Incident) -> Result<ha::Incident, StoreError> {
+    site.seams.store.save_incident(record).await?.ok_or_else(|| StoreError::Unavailable {
+        what: format!("the incident {} was changed by another server", record.key),
+        hint: None,
+    })
+}
+
+/// Says how an incident stands, where that has changed.
+async fn stands(
+    site: &Site<'_>,
+    mut record: ha::Incident,
+    stage: Stage,
+    why: &str,
+) -> Result<Option<u64>, WorkError> {
+    if record.stage != stage || record.why != why {
+        (record.stage, record.why) = (stage, why.to_owned());
+        let record = save(site, &record).await?;
+        answer(site, &record, Status::Running, Some(why)).await?;
+    }
+    Ok(Some(WAIT_MS))
+}
+
+async fn close(
+    site: &Site<'_>,
+    mut record: ha::Incident,
+    stage: Stage,
+    why: &str,
+) -> Result<Option<u64>, WorkError> {
+    (record.stage, record.why) = (stage, why.to_owned());
+    record.closed = Some(site.seams.clock.now());
+    let status = match stage {
+        Stage::Dismissed => Status::Ignored,
+        Stage::Failed => Status::Failed,
+        _ => Status::Finished,
+    };
+    // The answer comes first: an incident that is closed is looked at no more.
+    answer(site, &record, status, Some(why)).await?;
+    save(site, &record).await?;
+    Ok(None)
+}
+
+/// Moves the notifications of an incident on.
+async fn answer(
+    site: &Site<'_>,
+    record: &ha::Incident,
+    to: Status,
+    message: Option<&str>,
+) -> Result<(), StoreError> {
+    let now = site.seams.clock.now();
+    let absorbed = record.body.absorbed.iter();
+    for id in absorbed.chain([&record.notification]) {
+        for from in [Status::New, Status::Running, Status::Error] {
+            if site.seams.store.set_status(id, from, to, message, now).await? {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A host that is said to be dead.
+async fn outage(
+    site: &Site<'_>,
+    record: ha::Incident,
+    segment: &Segment,
+    host: &ha::Host,
+    hosts: &[ha::Host],
+) -> Result<Option<u64>, WorkError> {
+    let store = site.seams.store.as_ref();
+    let name = HostName::new(host.name.as_str());
+    let incident = match kept::read(&record, &name) {
+        Ok(incident) => incident,
+        Err(why) => return stands(site, record, Stage::Held, &why.what).await,
+    };
+    // Guards stand before the first run: what has begun is brought to its end.
+    if incident.runs.is_empty()
+        && let Err((stage, why)) = guards(site, &incident, segment, hosts).await?
+    {
+        return match stage {
+            Stage::Dismissed => close(site, record, stage, &why.what).await,
+            _ => stands(site, record, stage, &why.what).await,
+        };
+    }
+    let now = site.seams.clock.now();
+    let change = HostChange {
+        under_recovery: Some(true),
+        reserved: host.reserved.then_some(false),
+        ..HostChange::default()
+    };
+    if !host.under_recovery || host.reserved {
+        let _gone_or_done = store.change_host(&host.id, &change, now).await?;
+    }
+    answer(site, &record, Status::Running, None).await?;
+    let _closed_meanwhile = store.hold_incident(&record.id, later(now, HOLD_MS)).await?;
+    let latest = tokio::sync::Mutex::new(record);
+    let keep = |incident: &Incident| {
+        let incident = incident.clone();
+        let latest = &latest;
+        let kept: Fut<'_, Result<(), StoreError>> = Box::pin(async move {
+            let mut latest = latest.lock().await;
+            let corrupt =
+                |error: serde_json::Error| StoreError::Corrupt { what: error.to_string(), hint: None };
+            let mut record = kept::written(&incident, &latest).map_err(corrupt)?;
+            record.stage = Stage::Working;
+            *latest = save(site, &record).await?;
+            Ok(())
+        });
+        kept
+    };
+    let mut incident = incident;
+    let went =
+        work(site.seams, &mut incident, site.cloud, segment, site.policy, site.owner, &keep, &|_, _| {})
+            .await;
+    let record = latest.into_inner();
+    told(site, &record, &incident, hosts).await?;
+    match went? {
+        Went::On => Ok(Some(0)),
+        Went::Later { ms, why } => {
+            let stage = stage_of(&incident, site).await;
+            let _again = stands(site, record, stage, &why.what).await?;
+            Ok(Some(ms))
+        }
+        Went::Asks(why) => stands(site, record, Stage::Held, &why.what).await,
+        Went::Over(what) => {
+            let nothing = incident.before.as_ref().is_none_or(std::collections::BTreeMap::is_empty);
+            let stage = if nothing { Stage::Nothing } else { Stage::Recovered };
+            close(site, record, stage, &what).await
+        }
+    }
+}
+
+async fn runs_of(site: &Site<'_>, ids: &[RunId]) -> Vec<Run> {
+    let mut runs = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Ok(run) = run::load(site.seams.store.as_ref(), id).await {
+            runs.push(run);
+        }
+    }
+    runs
+}
+
+/// What an outage waits for: a proof while its first run has none, else room.
+async fn stage_of(incident: &Incident, site: &Site<'_>) -> Stage {
+    let runs = runs_of(site, &incident.runs).await;
+    match runs.iter().any(|run| !matches!(run.state, RunState::Closed(_))) {
+        true => Stage::Proof,
+        false => Stage::Room,
+    }
+}
+
+/// Writes down what clients are told: moves, and which reserved hosts are in use.
+async fn told(
+    site: &Site<'_>,
+    record: &ha::Incident,
+    incident: &Incident,
+    hosts: &[ha::Host],
+) -> Result<(), WorkError> {
+    let store = site.seams.store.as_ref();
+    let now = site.seams.clock.now();
+    let runs = runs_of(site, &incident.runs).await;
+    let moved = moves(&runs);
+    let empty = std::collections::BTreeMap::new();
+    let names = incident.before.as_ref().unwrap_or(&empty);
+    let rows: Vec<ha::Move> =
+        moved.iter().map(|moved| kept::move_record(moved, &record.notification, names, now)).collect();
+    if !rows.is_empty() {
+        store.keep_moves(&rows).await?;
+    }
+    for spare in spares_in_use(&runs).keys() {
+        let landed = moved.iter().any(|moved| moved.dest.as_ref() == Some(spare));
+        let reserved = hosts.iter().find(|host| host.name == spare.as_str() && host.reserved);
+        if let (true, Some(host)) = (landed, reserved) {
+            let change = HostChange { reserved: Some(false), ..HostChange::default() };
+            let _gone_or_done = store.change_host(&host.id, &change, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a host may be recovered from; if not, how the incident stands and why.
+async fn guards(
+    site: &Site<'_>,
+    incident: &Incident,
+    segment: &Segment,
+    hosts: &[ha::Host],
+) -> Result<Result<(), (Stage, Why)>, WorkError> {
+    let (store, now) = (site.seams.store.as_ref(), site.seams.clock.now());
+    let host = &incident.host;
+    let mut scale = Scale {
+        watched: hosts.iter().map(|host| HostName::new(host.name.as_str())).collect(),
+        silent: (site.silent)(),
+        fenced: Vec::new(),
+        released: (site.released)(),
+    };
+    for other in store.incidents(LOOK_BACK).await? {
+        let known = hosts.iter().find(|host| host.id == other.host);
+        let (true, Some(known)) = (other.key.as_str().starts_with("host/"), known) else { continue };
+        if other.closed.is_none() {
+            scale.silent.insert(HostName::new(known.name.as_str()));
+        }
+        if !other.body.runs.is_empty() {
+            scale.fenced.push((HostName::new(known.name.as_str()), other.opened));
+        }
+    }
+    if let Err(blocked) = storm_guard(host, segment, &scale, now, site.policy) {
+        let stage = if blocked.is_final() { Stage::Dismissed } else { Stage::Held };
+        return Ok(Err((stage, Why::new(blocked.to_string()))));
+    }
+    let mut sightings = (site.sightings)(host);
+    // The report stands as long as its incident does: monitors send the same one again and again.
+    sightings.push(Sighting { witness: Witness::Cluster, says: Says::Dead, at: now });
+    if let Some(word) = &incident.word {
+        sightings.push(Sighting { witness: Witness::Person, says: Says::Dead, at: word.at });
+    }
+    if let Ok(seen) = site.seams.cloud.look(&Scope::default()).await
+        && let Some(service) = seen.services.get(host)
+    {
+        let silent = service.heard.is_none_or(|heard| is_silent(heard, seen.taken));
+        let says = if silent || !service.up { Says::Dead } else { Says::Alive };
+        sightings.push(Sighting { witness: Witness::Compute, says, at: now });
+    }
+    Ok(match confirm(host, &sightings, now, site.policy) {
+        Confirmed::Dead(_) => Ok(()),
+        Confirmed::Not(why) => Err((Stage::Held, why)),
+    })
+}
+
+/// How long a compute service may be silent and still live: two reports and a bit.
+const SILENT_MS: i128 = 25_000;
+
+fn is_silent(heard: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(heard).as_millis() > SILENT_MS
+}
+
+/// An instance whose guest died.
+async fn instance(
+    site: &Site<'_>,
+    record: ha::Incident,
+    segment: &Segment,
+    id: &ostler_model::ids::InstanceId,
+) -> Result<Option<u64>, WorkError> {
+    if !segment.enabled {
+        let why = format!("instance HA is off for the segment {}", segment.name);
+        return close(site, record, Stage::Dismissed, &why).await;
+    }
+    if let Some(run) = record.body.runs.last().cloned() {
+        return drive(site, record, &run).await;
+    }
+    let scope = Scope { those: vec![id.clone()], ..Scope::default() };
+    let seen = match site.seams.cloud.look(&scope).await {
+        Ok(seen) => seen,
+        Err(why) => return stands(site, record, Stage::Open, &why.what).await,
+    };
+    let Some(found) = seen.instances.get(id) else {
+        return close(site, record, Stage::Failed, &format!("there is no instance {id}")).await;
+    };
+    let earlier: Vec<Timestamp> = site
+        .seams
+        .store
+        .incidents(LOOK_BACK)
+        .await?
+        .iter()
+        .filter(|other| other.key == record.key && other.id != record.id && !other.body.runs.is_empty())
+        .map(|other| other.opened)
+        .collect();
+    if let Err(when) = may_restart(&earlier, site.seams.clock.now(), site.policy) {
+        let why = format!("it was restarted {} times lately, and is again from {when} on", earlier.len());
+        return close(site, record, Stage::Failed, &why).await;
+    }
+    match restart(site.cloud, id, found, seen.taken, site.policy).map_err(|error| unfit(&record, &error))? {
+        Err(NotRestarted::Owners(why)) => close(site, record, Stage::Dismissed, &why).await,
+        Err(NotRestarted::Unmarked(why)) => close(site, record, Stage::Nothing, &why).await,
+        Ok(plan) => begin(site, record, &plan).await,
+    }
+}
+
+/// A process that died on a host. Only the compute process takes its host out of use.
+async fn process(
+    site: &Site<'_>,
+    record: ha::Incident,
+    segment: &Segment,
+    host: &ha::Host,
+    process: &str,
+) -> Result<Option<u64>, WorkError> {
+    if !segment.enabled {
+        let why = format!("instance HA is off for the segment {}", segment.name);
+        return close(site, record, Stage::Dismissed, &why).await;
+    }
+    if process != site.compute_process {
+        let why = format!("nothing is done about {process}: instances do not depend on it");
+        return close(site, record, Stage::Nothing, &why).await;
+    }
+    if let Some(run) = record.body.runs.last().cloned() {
+        return drive(site, record, &run).await;
+    }
+    let now = site.seams.clock.now();
+    let change = HostChange { quarantined: Some(true), ..HostChange::default() };
+    let _gone_or_done = site.seams.store.change_host(&host.id, &change, now).await?;
+    let name = HostName::new(host.name.as_str());
+    let plan = disable(site.cloud, &name, now, site.policy).map_err(|error| unfit(&record, &error))?;
+    begin(site, record, &plan).await
+}
+
+fn unfit(record: &ha::Incident, error: &serde_json::Error) -> WorkError {
+    WorkError::Unfit { host: HostName::new(record.key.as_str()), what: error.to_string() }
+}
+
+/// Opens a run for a plan and writes it down before anything of it may begin.
+async fn begin(site: &Site<'_>, mut record: ha::Incident, plan: &Plan) -> Result<Option<u64>, WorkError> {
+    let (store, clock, dice) =
+        (site.seams.store.as_ref(), site.seams.clock.as_ref(), site.seams.dice.as_ref());
+    let run = run::open(store, clock, dice, plan, Actor::Rule("instance HA".into())).await?;
+    record.body.runs.push(run.clone());
+    record.stage = Stage::Working;
+    let record = save(site, &record).await?;
+    answer(site, &record, Status::Running, None).await?;
+    drive(site, record, &run).await
+}
+
+/// Drives the one run of a small incident, and closes the incident when it is over.
+async fn drive(site: &Site<'_>, record: ha::Incident, id: &RunId) -> Result<Option<u64>, WorkError> {
+    let (store, clock) = (site.seams.store.as_ref(), site.seams.clock.as_ref());
+    let found = run::load(store, id).await?;
+    let who = || Actor::Rule("instance HA".into());
+    match &found.state {
+        RunState::Closed(_) => return close(site, record, Stage::Recovered, "done").await,
+        RunState::Opened => _ = run::approve(store, clock, id, &found.plan.id, who()).await?,
+        // What could not be done in all its tries is the affair of a person: the same again helps nobody.
+        RunState::Paused { why, .. } => return close(site, record, Stage::Failed, &why.what).await,
+        RunState::Running => {}
+    }
+    let name = format!("ha/{}", record.key);
+    let lease = run::take(store, clock, &name, site.owner, &|_| false).await?;
+    let _closed_meanwhile = store.hold_incident(&record.id, later(clock.now(), HOLD_MS)).await?;
+    let ended = run::drive(id, site.seams, lease.clone(), &|_, _| {}).await;
+    let _ends_by_itself = run::give_back(store, clock, &lease).await;
+    match ended? {
+        Ended::Closed(_) => close(site, record, Stage::Recovered, "done").await,
+        Ended::Paused { why, .. } => close(site, record, Stage::Failed, &why.what).await,
+        Ended::Unapproved | Ended::Asking { .. } => Ok(Some(WAIT_MS)),
+    }
+}

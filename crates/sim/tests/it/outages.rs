@@ -1,0 +1,104 @@
+//! Instance HA on the pretended cloud: storms, and one plain outage with the Ostler killed at every question it asks.
+
+use ostler_engine::ha::Method;
+use ostler_model::ids::HostName;
+use ostler_sim::outage::story::{RULES, Report, Story, storm, tell};
+use ostler_sim::outage::{Death, Trouble};
+
+/// Stories of one run of the tests, in two shares.
+const SEEDS: u64 = 240;
+
+fn clean(report: &Report) {
+    let told: Vec<String> =
+        report.broken.iter().map(|(seed, rule, what)| format!("seed {seed}: {rule}: {what}")).collect();
+    assert!(told.is_empty(), "{}", told.join("\n"));
+}
+
+#[test]
+fn no_rule_is_broken_in_the_first_share() {
+    clean(&storm(0..SEEDS / 2, 8));
+}
+
+#[test]
+fn no_rule_is_broken_in_the_second_share() {
+    let report = storm(SEEDS / 2..SEEDS, 8);
+    clean(&report);
+    assert!(
+        report.ends.get("over").is_some_and(|count| *count > SEEDS / 4),
+        "too little happens: {:?}",
+        report.ends
+    );
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story_to_the_byte() {
+    for seed in [2, 11, 47] {
+        let (first, second) = (tell(&Story::of(seed)), tell(&Story::of(seed)));
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+    }
+}
+
+/// A host with instances dies, nothing else happens.
+fn plain(method: Method) -> Story {
+    Story {
+        seed: 5,
+        hosts: 3,
+        reserved: 1,
+        method,
+        ram_gb: 256,
+        troubles: vec![(60_000, Trouble::Dies(HostName::new("cmp1")))],
+        deaths: Vec::new(),
+        two: false,
+        ahead_ms: 0,
+        all_silent: false,
+    }
+}
+
+fn ends_well(story: &Story) -> u64 {
+    let told = tell(story);
+    assert_eq!(told.breaches, [], "{story:?}\n{}", told.trace);
+    assert_eq!(told.ends, ["over"], "{story:?}\n{}", told.trace);
+    told.asked
+}
+
+#[test]
+fn every_method_brings_everything_back() {
+    for method in [Method::Auto, Method::ReservedHost, Method::AutoPriority, Method::RhPriority] {
+        ends_well(&plain(method));
+    }
+}
+
+#[test]
+fn killed_at_any_question_another_one_brings_everything_back() {
+    let all = ends_well(&plain(Method::RhPriority));
+    for at in 25..all.min(160) {
+        for after in [false, true] {
+            ends_well(&Story { deaths: vec![Death { at, after }], ..plain(Method::RhPriority) });
+        }
+    }
+}
+
+#[test]
+fn when_all_hosts_are_silent_nothing_is_fenced() {
+    let cut = |name: &str| (60_000, Trouble::IsCut(HostName::new(name)));
+    let troubles = ["cmp1", "cmp2", "cmp3", "spare1"].map(cut).to_vec();
+    let told = tell(&Story { troubles, all_silent: true, ..plain(Method::Auto) });
+    assert_eq!((told.breaches, told.ends), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_host_that_is_only_cut_off_is_fenced_before_anything_moves() {
+    let troubles = vec![
+        (60_000, Trouble::IsCut(HostName::new("cmp1"))),
+        (400_000, Trouble::Rejoins(HostName::new("cmp1"))),
+    ];
+    ends_well(&Story { troubles, ..plain(Method::Auto) });
+}
+
+#[test]
+fn rules_have_names_of_their_own() {
+    let mut names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), RULES.len());
+}
