@@ -93,6 +93,9 @@ impl Server {
                 "warning: there is no authentication: whoever reaches this address may do everything",
             );
         }
+        printer.progress_line(
+            "warning: this version recovers nothing yet: reports are kept and shown, no host is fenced, no instance is moved",
+        );
         let router = router(&self.api, self.wanted.disabled_by.clone());
         let ending = Arc::new(Notify::new());
         let told = Arc::clone(&ending);
