@@ -50,7 +50,9 @@ fn b1_killed_after_every_entry_it_finishes_and_does_nothing_twice() {
     assert_eq!(heads("ctl1"), HEADS_2024_1);
     let journal = ground.journal();
     let run = journal[0]["run"].as_str().unwrap().to_owned();
-    assert!(kills > 60, "only {kills} kills for {} entries", journal.len());
+    // Each resuming wrote an entry, too. A quick machine writes on before the kill comes, but not past every second one.
+    let of_steps = journal.iter().filter(|entry| entry["event"]["event"] != "resumed").count();
+    assert!(kills * 2 > of_steps, "only {kills} kills for {of_steps} entries");
     let mut done: BTreeMap<String, usize> = BTreeMap::new();
     for entry in &journal {
         if entry["event"]["event"] == "proved" && entry["event"]["outcome"]["outcome"] == "done" {

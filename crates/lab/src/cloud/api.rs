@@ -27,6 +27,8 @@ pub(crate) const GLANCE: u16 = 9292;
 pub(crate) const NEUTRON: u16 = 9696;
 /// Nova's port.
 pub(crate) const NOVA: u16 = 8774;
+/// Placement's port.
+pub(crate) const PLACEMENT: u16 = 8778;
 
 /// The cloud's APIs at the virtual address.
 pub(crate) struct Api {
@@ -80,10 +82,11 @@ impl Api {
         kind: &str,
         body: Bytes,
     ) -> Result<Reply, LabError> {
+        let version = if port == PLACEMENT { "placement 1.10" } else { "compute 2.74" };
         let headers = vec![
             ("x-auth-token", self.token.clone()),
             ("content-type", kind.to_owned()),
-            ("openstack-api-version", "compute 2.74".to_owned()),
+            ("openstack-api-version", version.to_owned()),
         ];
         let request = Ask { method: method.clone(), path: path.to_owned().into(), headers, body };
         let answer = ask(SocketAddr::from((self.address, port)), &request, REQUEST_LIMIT).await;

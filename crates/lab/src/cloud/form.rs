@@ -2,7 +2,7 @@
 //!
 //! Must never report a cloud as up whose compute nodes Nova does not see.
 
-use super::api::{Api, NOVA};
+use super::api::{Api, NOVA, PLACEMENT};
 use super::catalogue::{On, Part, running_on};
 use super::identity;
 use crate::cluster::carries;
@@ -128,6 +128,19 @@ async fn seen(api: &Api, ground: &Ground) -> Result<(), LabError> {
         Ok(up) if up.len() >= wanted => Seen::Holds(()),
         Ok(up) => Seen::NotYet(format!("{} of {wanted}: {}", up.len(), up.join(" "))),
         Err(error) => Seen::NotYet(error.to_string()),
+    })
+    .await?;
+    // Nova lists a compute node before Placement has its inventory, and an instance that is made between the two finds
+    // no host.
+    let path = "/allocation_candidates?resources=VCPU:1,MEMORY_MB:1,DISK_GB:1";
+    until("compute nodes that placement offers", CONSOLE, SEEN_LIMIT, async || {
+        match api.get(PLACEMENT, path).await {
+            Ok(answer) => match answer["provider_summaries"].as_object().map_or(0, serde_json::Map::len) {
+                offered if offered >= wanted => Seen::Holds(()),
+                offered => Seen::NotYet(format!("{offered} of {wanted}")),
+            },
+            Err(error) => Seen::NotYet(error.to_string()),
+        }
     })
     .await
 }

@@ -76,15 +76,18 @@ pub(crate) async fn make(
     let todo =
         "ask the cloud: `ostler lab ssh ctl1 -- '. /root/openrc; openstack server list --all-projects'`";
     let limit = BESIDES + EACH * u32::from(count);
-    until(format!("{count} instances"), todo, limit, async || match states(api).await {
-        Ok(states) => {
-            let of = |state: &str| states.iter().filter(|seen| *seen == state).count();
+    until(format!("{count} instances"), todo, limit, async || match servers(api).await {
+        Ok(servers) => {
+            let of = |state: &str| servers.iter().filter(|server| server["status"] == state).count();
             match (of("ACTIVE"), of("ERROR")) {
                 (active, _) if active >= usize::from(count) => Seen::Holds(Ok(())),
                 (active, 0) => Seen::NotYet(format!("{active} of {count} ACTIVE")),
                 (active, failed) => Seen::Holds(Err(LabError::Service {
                     what: format!("making {count} instances"),
-                    why: format!("{failed} ended in ERROR, {active} are ACTIVE"),
+                    why: format!(
+                        "{failed} ended in ERROR, {active} are ACTIVE; nova says: {}",
+                        fault(&servers)
+                    ),
                 })),
             }
         }
@@ -95,8 +98,12 @@ pub(crate) async fn make(
     Ok(())
 }
 
-async fn states(api: &Api) -> Result<Vec<String>, LabError> {
+async fn servers(api: &Api) -> Result<Vec<Value>, LabError> {
     let answer = api.get(NOVA, "/v2.1/servers/detail?all_tenants=1").await?;
-    let servers = answer["servers"].as_array().cloned().unwrap_or_default();
-    Ok(servers.iter().filter_map(|server: &Value| server["status"].as_str().map(str::to_owned)).collect())
+    Ok(answer["servers"].as_array().cloned().unwrap_or_default())
+}
+
+/// What Nova says of the first instance that failed.
+fn fault(servers: &[Value]) -> &str {
+    servers.iter().find_map(|server| server["fault"]["message"].as_str()).unwrap_or("nothing")
 }
