@@ -3,6 +3,7 @@
 //! Any number of servers may work on one state at the same time. It decides nothing about recoveries.
 
 mod notify;
+mod recovery;
 mod tidy;
 
 #[cfg(test)]
@@ -12,6 +13,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::masakari::{Api, Authentication, DOCUMENT, IsComputeHost, Policy};
 use crate::settings::Serve;
+use crate::settings::monitor::unusable;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -19,8 +21,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::routing::get;
 use ostler_engine::seam::Store;
+use ostler_world::monitor::keys::ServerKeys;
 use ostler_world::openstack::{Credentials, Tokens};
 use ostler_world::system::SystemClock;
+use recovery::Recoverer;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +42,7 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(3);
 pub struct Server {
     api: Arc<Api>,
     wanted: Serve,
+    recoverer: Option<Recoverer>,
 }
 
 impl Server {
@@ -63,6 +68,14 @@ impl Server {
                 (Authentication::Keystone { tokens, realm }, asked)
             }
         };
+        let keys = match wanted.server_keys.as_slice() {
+            [] => None,
+            paths => Some(ServerKeys::read(paths).map_err(unusable)?),
+        };
+        let recoverer = match &wanted.recovery {
+            None => None,
+            Some(recovery) => Some(Recoverer::prepare(context, recovery, keys.as_ref()).await?),
+        };
         let store = context.store().await?;
         let printer = context.printer;
         let api = Api {
@@ -75,11 +88,11 @@ impl Server {
             reported: Arc::new(Notify::new()),
             complain: Box::new(move |line| printer.progress_line(line)),
         };
-        Ok(Server { api: Arc::new(api), wanted: wanted.clone() })
+        Ok(Server { api: Arc::new(api), wanted: wanted.clone(), recoverer })
     }
 
     /// Serves until it is told to end.
-    pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
+    pub async fn run(mut self, context: &Context) -> Result<Exit, Failure> {
         let listen = self.wanted.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             Failure::failed(format!("cannot listen on {listen}: {error}"))
@@ -93,15 +106,28 @@ impl Server {
                 "warning: there is no authentication: whoever reaches this address may do everything",
             );
         }
-        printer.progress_line(
-            "warning: this version recovers nothing yet: reports are kept and shown, no host is fenced, no instance is moved",
-        );
+        match &mut self.recoverer {
+            Some(recoverer) => {
+                recoverer.listen().await?;
+                recoverer.words().iter().for_each(|line| printer.progress_line(line));
+            }
+            None => printer.progress_line(
+                "warning: nothing is recovered: reports are kept and shown, no host is fenced, no instance is moved; add `[serve.recovery]` to ostler.toml",
+            ),
+        }
         let router = router(&self.api, self.wanted.disabled_by.clone());
         let ending = Arc::new(Notify::new());
         let told = Arc::clone(&ending);
         let serving =
             axum::serve(listener, router).with_graceful_shutdown(async move { told.notified().await });
         let tidying = tidy::tidy(Arc::clone(&self.api), self.wanted.keep_s);
+        let recoverer = self.recoverer;
+        let recovering = async {
+            match recoverer {
+                Some(recoverer) => recoverer.recover(context).await,
+                None => std::future::pending().await,
+            }
+        };
         let mut serving = Box::pin(std::future::IntoFuture::into_future(serving));
         printer.progress_line(&format!("serving instance HA on http://{address} (auth: {known_by})"));
         notify::ready();
@@ -112,6 +138,7 @@ impl Server {
                     Err(error) => Err(Failure::failed(format!("the server ended: {error}"))),
                 };
             }
+            why = recovering => return Err(Failure::failed(why).hint("start the server again")),
             () = tidying => {}
             () = notify::keep_alive() => {}
             () = context.until_stopped() => {}

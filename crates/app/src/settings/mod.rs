@@ -9,7 +9,7 @@ mod power;
 mod serve;
 
 pub use mistake::{at, closest, from_reader};
-pub use serve::Serve;
+pub use serve::{Recovery, Serve};
 
 use crate::failure::Failure;
 use file::{CloudTable, File};
