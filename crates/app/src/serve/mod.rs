@@ -82,6 +82,7 @@ impl Server {
             store,
             clock: Arc::new(SystemClock),
             authentication,
+            host_keys: keys,
             policy,
             is_compute_host,
             link_prefix: wanted.link_prefix.clone(),
