@@ -7,6 +7,7 @@ use crate::context::{Context, IsGone};
 use crate::failure::Failure;
 use crate::progress;
 use crate::settings::Recovery;
+use crate::view::time_of_day;
 use crate::wiring::Site;
 use ostler_engine::ha::heartbeat::{Patience, Presence, View};
 use ostler_engine::ha::{Says, Sighting, Witness, attend};
@@ -122,7 +123,8 @@ impl Recoverer {
                 printer.progress_line(&line);
             }
         };
-        let tell = move |line: &str| printer.progress_line(line);
+        let tell =
+            move |line: &str| printer.progress_line(&format!("{}  {line}", time_of_day(Timestamp::now())));
         let is_gone = self.is_gone.as_ref();
         let wants = ha::Site {
             seams: &self.site.seams,

@@ -165,7 +165,7 @@ async fn stands(
         (record.stage, record.why) = (stage, why.to_owned());
         let record = save(site, &record).await?;
         answer(site, &record, Status::Running, Some(why)).await?;
-        (site.tell)(&format!("incident {} of {}: {stage}: {why}", record.id, record.key));
+        tell(site, &record).await;
     }
     Ok(Some(WAIT_MS))
 }
@@ -186,8 +186,20 @@ async fn close(
     // The answer comes first: an incident that is closed is looked at no more.
     answer(site, &record, status, Some(why)).await?;
     save(site, &record).await?;
-    (site.tell)(&format!("incident {} of {}: {stage}: {why}", record.id, record.key));
+    tell(site, &record).await;
     Ok(None)
+}
+
+/// Tells a person how an incident stands, by the name of its host.
+async fn tell(site: &Site<'_>, record: &ha::Incident) {
+    let host = site.seams.store.host(&Named::Id(record.host.to_string())).await;
+    let host = host.ok().flatten().map_or_else(|| record.host.to_string(), |host| host.name);
+    let of = match record.key.as_str().split_once('/') {
+        Some(("vm", id)) => format!("instance {id} on {host}"),
+        Some(("process", rest)) => format!("{} on {host}", rest.rsplit('/').next().unwrap_or_default()),
+        _ => host,
+    };
+    (site.tell)(&format!("{of}: {}: {} (incident {})", record.stage, record.why, record.id));
 }
 
 /// Moves the notifications of an incident on.
@@ -268,7 +280,7 @@ async fn outage(
         site.policy,
         (site.owner, site.gone),
         &keep,
-        &|_, _| {},
+        site.observer,
     )
     .await;
     let record = latest.into_inner();
