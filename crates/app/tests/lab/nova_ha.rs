@@ -401,8 +401,10 @@ fn killed_after_every_entry_of_a_recovery_it_forgets_nothing_and_moves_nothing_t
         for line in lines {
             let said: Value = serde_json::from_str(&line).unwrap_or_default();
             is_over = said["says"].as_str().is_some_and(|says| says.contains(": recovered: "));
-            // After its taking up again the next entry is a new one.
-            let is_new = said["seq"].is_u64() && said["event"]["event"] != "resumed";
+            // After its taking up again the next entry is a new one; and whoever dies after each intent begins nothing.
+            let event = &said["event"];
+            let is_again = event["event"] == "intended" && event["attempt"] != 1;
+            let is_new = said["seq"].is_u64() && event["event"] != "resumed" && !is_again;
             if is_over || is_new {
                 break;
             }

@@ -17,6 +17,7 @@ mod place;
 mod policy;
 mod recover;
 mod restart;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod watch;
