@@ -77,9 +77,16 @@ pub async fn attend(site: &Site<'_>) {
     let mut at_work: FuturesUnordered<Fut<'_, IncidentId>> = FuturesUnordered::new();
     let mut in_hand: BTreeSet<IncidentId> = BTreeSet::new();
     loop {
-        // A store that does not answer is asked again: nothing is remembered here that could be lost.
-        let open = site.seams.store.open_incidents().await.unwrap_or_default();
-        let _asked_again = notice(site, &open).await;
+        let mut looking = Box::pin(look(site));
+        let open = loop {
+            tokio::select! {
+                biased;
+                open = &mut looking => break open,
+                Some(done) = at_work.next(), if !at_work.is_empty() => {
+                    in_hand.remove(&done);
+                }
+            }
+        };
         for record in open {
             if in_hand.len() < AT_ONCE_MAX && in_hand.insert(record.id.clone()) {
                 at_work.push(Box::pin(until_over(site, record.id)));
@@ -95,6 +102,17 @@ pub async fn attend(site: &Site<'_>) {
                 }
             }
         }
+    }
+}
+
+/// The incidents that are open, those among them that were noticed just now. A store that does not answer is asked again:
+/// nothing is remembered here that could be lost.
+async fn look(site: &Site<'_>) -> Vec<ha::Incident> {
+    let store = site.seams.store.as_ref();
+    let open = store.open_incidents().await.unwrap_or_default();
+    match notice(site, &open).await {
+        Ok(true) => store.open_incidents().await.unwrap_or(open),
+        Ok(false) | Err(_) => open,
     }
 }
 
@@ -277,30 +295,31 @@ async fn outage(
     };
     let mut incident = incident;
     let mut before = Told::default();
-    let went = {
-        let mut working = Box::pin(work(
-            site.seams,
-            &mut incident,
-            site.cloud,
-            segment,
-            site.policy,
-            (site.owner, site.gone),
-            &keep,
-            site.observer,
-        ));
+    let working = work(
+        site.seams,
+        &mut incident,
+        site.cloud,
+        segment,
+        site.policy,
+        (site.owner, site.gone),
+        &keep,
+        site.observer,
+    );
+    // Clients want to see it go on, and a run may take minutes. What cannot be told now is told at its end. The two go on
+    // beside each other: neither may ever wait for the other while that one is not polled.
+    let telling = async {
         loop {
-            tokio::select! {
-                biased;
-                went = &mut working => break went,
-                // Clients want to see it go on, and a run may take minutes. What cannot be told now is told at its end.
-                () = site.seams.clock.sleep(TELL_EVERY_MS) => {
-                    let record = latest.lock().await.clone();
-                    if let Ok(so_far) = kept::read(&record, &name) {
-                        let _told_at_the_end = told(site, &record, &so_far, hosts, &mut before).await;
-                    }
-                }
+            site.seams.clock.sleep(TELL_EVERY_MS).await;
+            let record = latest.lock().await.clone();
+            if let Ok(so_far) = kept::read(&record, &name) {
+                let _told_at_the_end = told(site, &record, &so_far, hosts, &mut before).await;
             }
         }
+    };
+    let went = tokio::select! {
+        biased;
+        went = working => went,
+        () = telling => return Ok(Some(WAIT_MS)),
     };
     let record = latest.into_inner();
     told(site, &record, &incident, hosts, &mut before).await?;
