@@ -214,7 +214,7 @@ impl Context {
         let held = self.held.borrow_mut().take();
         if let (Some(held), Some(store)) = (held, self.store.get()) {
             // If this fails the lease ends by itself.
-            let _ = give_back(store.as_ref(), self.clock(), &held.lease).await;
+            let _ = give_back(store.as_ref(), &held.lease).await;
         }
     }
 

@@ -45,3 +45,11 @@ pub const LEASE_S: i64 = 20;
 
 /// How often a lease is renewed: three chances before it ends.
 pub const LEASE_RENEW_S: i64 = 6;
+
+/// How long a server's lease on an outage lasts without renewal. Another one must have taken over ten seconds after it was
+/// killed, and may see the lease two seconds late and its end one second late. A server that loses it to a database that
+/// stands still takes it again, and settles what it had begun.
+pub const OUTAGE_LEASE_S: i64 = 6;
+
+/// How often that is renewed: two chances before it ends.
+pub const OUTAGE_LEASE_RENEW_S: i64 = 2;

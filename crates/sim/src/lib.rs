@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod dice;
 pub mod nova;
 pub mod outage;
+mod passage;
 pub mod power;
 pub mod rabbit;
 mod register;

@@ -32,6 +32,11 @@ impl Books {
         self.last_number
     }
 
+    /// The sum of all incidents' versions.
+    pub(crate) fn versions(&self) -> u64 {
+        self.incidents.iter().map(|incident| incident.version).sum()
+    }
+
     fn live_segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter().filter(|(_, deleted)| deleted.is_none()).map(|(segment, _)| segment)
     }

@@ -34,9 +34,15 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// Every lease: its name, until when.
-    pub fn leases(&self) -> Vec<(String, Timestamp)> {
-        self.kept().leases.values().map(|lease| (lease.name.clone(), lease.until)).collect()
+    /// Every lease as it was last granted or renewed.
+    pub fn leases(&self) -> Vec<Lease> {
+        self.kept().leases.values().cloned().collect()
+    }
+
+    /// How much has been written: one number that grows with every entry and every version of an incident.
+    pub fn written(&self) -> u64 {
+        let kept = self.kept();
+        kept.entries.len() as u64 + kept.books.versions()
     }
 
     /// A run's whole journal.

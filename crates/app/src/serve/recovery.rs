@@ -4,12 +4,13 @@
 //! that may be our own must never be passed on as a word against a host.
 
 use crate::context::{Context, IsGone};
+use crate::duration::Seconds;
 use crate::failure::Failure;
 use crate::progress;
 use crate::settings::Recovery;
 use crate::view::time_of_day;
 use crate::wiring::Site;
-use ostler_engine::ha::heartbeat::{Patience, Presence, View};
+use ostler_engine::ha::heartbeat::{HostSeen, Patience, Presence, View};
 use ostler_engine::ha::{Says, Sighting, Witness, attend};
 use ostler_engine::seam::Store;
 use ostler_engine::{ha, run::Run};
@@ -112,7 +113,8 @@ impl Recoverer {
         }
         let view = || self.heard.as_ref().and_then(Heard::view);
         let sightings = |host: &HostName| view().map(|view| sighted(&view, host)).unwrap_or_default();
-        let silent = || view().map(|view| silent(&view)).unwrap_or_default();
+        let silent_after = self.wanted.silent_after;
+        let silent = || view().map(|view| silent(&view, silent_after)).unwrap_or_default();
         let no_fence: BTreeSet<HostName> = self
             .site
             .cloud
@@ -229,12 +231,82 @@ fn sighted(view: &View, host: &HostName) -> Vec<Sighting> {
     vec![Sighting { witness: Witness::Agent, says, at: Timestamp::now() }]
 }
 
-/// Hosts that are not heard, also where that may be our own fault: the guards count them.
-fn silent(view: &View) -> BTreeSet<HostName> {
-    let is_silent = |presence: &Presence| match presence {
+/// Hosts that are not heard, also where that may be our own fault, and those from which beats are missing: the guards
+/// count them. What cuts off many hosts at once makes them silent one after the other, as their beats were due, and the
+/// first of them must not be fenced before the others count.
+fn silent(view: &View, silent_after: Seconds) -> BTreeSet<HostName> {
+    let late_ms = i128::from(silent_after.0) * 1000 / 2;
+    let is_late = |seen: &HostSeen| {
+        seen.networks
+            .values()
+            .max()
+            .is_some_and(|last| view.taken.duration_since(*last).as_millis() > late_ms)
+    };
+    let is_silent = |seen: &HostSeen| match seen.presence {
         Presence::Silent { .. } => true,
         Presence::Unheard { .. } => view.patient_until.is_none(),
+        Presence::Heard | Presence::Partly { .. } => is_late(seen),
         _ => false,
     };
-    view.hosts.iter().filter(|(_, seen)| is_silent(&seen.presence)).map(|(host, _)| host.clone()).collect()
+    view.hosts.iter().filter(|(_, seen)| is_silent(seen)).map(|(host, _)| host.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_engine::ha::heartbeat::{Beat, Heartbeats, Storage, Word};
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_800_000_000_000 + ms).unwrap()
+    }
+
+    #[test]
+    fn when_many_are_cut_off_the_first_that_is_silent_is_not_alone() {
+        let mut heard = Heartbeats::new(Patience::default(), at(0));
+        let mut view = heard.look(at(0));
+        // Beats every three seconds, each host at its own moment; nothing is heard from second 30 on.
+        for second in 0..=38i64 {
+            for (number, host) in ["a", "b", "c", "d"].iter().enumerate() {
+                if second < 30 && second % 3 == number as i64 % 3 {
+                    let beat = Beat {
+                        host: HostName::new(*host),
+                        network: "management".into(),
+                        life: 1,
+                        sequence: second as u64 + 1,
+                        sent: at(second * 1000),
+                        word: Word::Alive,
+                        storage: Storage::NotWatched,
+                    };
+                    heard.hear(&beat, at(second * 1000)).unwrap();
+                }
+            }
+            view = heard.look(at(second * 1000));
+        }
+        let dead: Vec<_> = view
+            .hosts
+            .keys()
+            .filter(|host| sighted(&view, host).iter().any(|seen| seen.says == Says::Dead))
+            .map(HostName::as_str)
+            .collect();
+        assert_eq!(dead, ["a", "d"], "their beats were due first");
+        assert_eq!(silent(&view, Seconds(10)).len(), 4);
+    }
+
+    #[test]
+    fn a_beat_that_is_lost_makes_no_host_late() {
+        let mut heard = Heartbeats::new(Patience::default(), at(0));
+        let beat = Beat {
+            host: HostName::new("a"),
+            network: "management".into(),
+            life: 1,
+            sequence: 1,
+            sent: at(0),
+            word: Word::Alive,
+            storage: Storage::NotWatched,
+        };
+        heard.hear(&beat, at(0)).unwrap();
+        for second in 0..=4 {
+            assert!(silent(&heard.look(at(second * 1000)), Seconds(10)).is_empty(), "{second} s");
+        }
+    }
 }

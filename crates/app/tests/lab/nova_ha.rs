@@ -284,8 +284,10 @@ fn a_host_that_is_heard_on_one_network_is_left_alone() {
 fn nothing_is_fenced_when_every_host_falls_silent() {
     whole();
     let server = Server::start("auto", &[]);
-    for node in COMPUTES {
-        lab(&["cut", node]).expect(0);
+    // A switch that dies takes all at the same moment.
+    let cuts = COMPUTES.map(|node| std::thread::spawn(move || lab(&["cut", node]).expect(0)));
+    for cut in cuts {
+        cut.join().unwrap();
     }
     wait_until("nova sees all nodes down", SEEN_LIMIT, || {
         COMPUTES.iter().all(|node| service_state(node) == "down")

@@ -13,9 +13,9 @@ use super::notice::{NOTICED, notice};
 use super::policy::{Policy, Segment};
 use super::restart::{NotRestarted, disable, restart};
 use super::steps::steps;
-use super::watch::{Went, WorkError, work};
+use super::watch::{Went, WorkError, lease_name, work};
 use crate::run::{self, Ended, LeaseError, Observer, Run, RunState, later};
-use crate::seam::{Fut, Seams, StoreError};
+use crate::seam::{Fut, Lease, Seams, StoreError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ostler_model::Timestamp;
 use ostler_model::compute::Scope;
@@ -23,8 +23,10 @@ use ostler_model::event::{Actor, Why};
 use ostler_model::ha::list::Query;
 use ostler_model::ha::{self, HostChange, Named, Payload, Stage, Status};
 use ostler_model::ids::{HostName, IncidentId, MoveId, RunId};
+use ostler_model::limits::OUTAGE_LEASE_S;
 use ostler_model::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 /// How often the register is looked at: a report must not wait longer than that.
 const LOOK_MS: u64 = 500;
@@ -38,11 +40,46 @@ const HOLD_MS: i64 = 60_000;
 /// Incidents that the guards look back at.
 const LOOK_BACK: u32 = 500;
 
-/// Pause before an incident is looked at again that waits for something.
+/// Pause before an incident is looked at again that another server is at.
 const WAIT_MS: u64 = 1_000;
 
 /// How often clients are told how far a run is.
 const TELL_EVERY_MS: u64 = 3_000;
+/// The longest pause before an incident is looked at again, whatever it waits for: another server may be at it meanwhile,
+/// and die.
+const PAUSE_MAX_MS: u64 = 2_000;
+
+/// Leases that are remembered; when there are more the memory begins anew, which costs one takeover some seconds.
+const LEASES_MAX: usize = 4_096;
+
+/// How this server has seen the leases of others, and since when by its own clock. The end that is written in a lease is
+/// by its owner's clock, which may be minutes ahead; one that nobody renews has ended, whatever is written there.
+#[derive(Default)]
+struct Watched(Mutex<BTreeMap<String, (Lease, Timestamp)>>);
+
+impl Watched {
+    /// Whether a lease has not been renewed for as long as it lasts.
+    fn is_stale(&self, lease: &Lease, now: Timestamp) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= LEASES_MAX {
+            seen.clear();
+        }
+        match seen.get(&lease.name) {
+            Some((same, since)) if same == lease => later(*since, OUTAGE_LEASE_S * 1000) <= now,
+            _ => {
+                seen.insert(lease.name.clone(), (lease.clone(), now));
+                false
+            }
+        }
+    }
+
+    /// The owner of a lease, if it is known to be at work no more.
+    async fn gone(&self, site: &Site<'_>, name: &str) -> Result<Option<String>, StoreError> {
+        let held = site.seams.store.lease(name).await?;
+        let stale = held.filter(|lease| self.is_stale(lease, site.seams.clock.now()));
+        Ok(stale.map(|lease| lease.owner))
+    }
+}
 
 /// What a server attends with.
 pub struct Site<'a> {
@@ -74,6 +111,7 @@ pub struct Site<'a> {
 
 /// Attends for ever. Whoever calls it ends it by dropping it.
 pub async fn attend(site: &Site<'_>) {
+    let watched = Watched::default();
     let mut at_work: FuturesUnordered<Fut<'_, IncidentId>> = FuturesUnordered::new();
     let mut in_hand: BTreeSet<IncidentId> = BTreeSet::new();
     loop {
@@ -89,7 +127,7 @@ pub async fn attend(site: &Site<'_>) {
         };
         for record in open {
             if in_hand.len() < AT_ONCE_MAX && in_hand.insert(record.id.clone()) {
-                at_work.push(Box::pin(until_over(site, record.id)));
+                at_work.push(Box::pin(until_over(site, &watched, record.id)));
             }
         }
         let mut pause = site.seams.clock.sleep(LOOK_MS);
@@ -117,11 +155,11 @@ async fn look(site: &Site<'_>) -> Vec<ha::Incident> {
 }
 
 /// Works on one incident until it is closed.
-async fn until_over(site: &Site<'_>, id: IncidentId) -> IncidentId {
+async fn until_over(site: &Site<'_>, watched: &Watched, id: IncidentId) -> IncidentId {
     let mut last_trouble = String::new();
     loop {
         let pause_ms = match site.seams.store.incident(&id).await {
-            Ok(Some(record)) if record.closed.is_none() => match once(site, record).await {
+            Ok(Some(record)) if record.closed.is_none() => match once(site, watched, record).await {
                 Ok(Some(pause_ms)) => pause_ms,
                 Ok(None) => return id,
                 // Somebody else is at it: look again.
@@ -138,12 +176,12 @@ async fn until_over(site: &Site<'_>, id: IncidentId) -> IncidentId {
             Ok(_) => return id,
             Err(_) => WAIT_MS,
         };
-        site.seams.clock.sleep(pause_ms).await;
+        site.seams.clock.sleep(pause_ms.min(PAUSE_MAX_MS)).await;
     }
 }
 
 /// One look at one incident. None: it is closed.
-async fn once(site: &Site<'_>, record: ha::Incident) -> Result<Option<u64>, WorkError> {
+async fn once(site: &Site<'_>, watched: &Watched, record: ha::Incident) -> Result<Option<u64>, WorkError> {
     let store = site.seams.store.as_ref();
     let Some(host) = store.host(&Named::Id(record.host.to_string())).await? else {
         return close(site, record, Stage::Dismissed, "the host is registered no more").await;
@@ -157,13 +195,13 @@ async fn once(site: &Site<'_>, record: ha::Incident) -> Result<Option<u64>, Work
     let reporter = notification.as_ref().map(|notification| notification.reporter.clone());
     match notification.map(|notification| notification.payload) {
         Some(Payload::Instance { instance_uuid, .. }) => {
-            instance(site, record, &segment, &instance_uuid.as_str().into()).await
+            instance(site, watched, record, &segment, &instance_uuid.as_str().into()).await
         }
         Some(Payload::Process { process_name, .. }) => {
-            process(site, record, &segment, &host, &process_name).await
+            process(site, watched, record, &segment, &host, &process_name).await
         }
         Some(Payload::Host { .. }) | None => {
-            outage(site, record, &segment, &host, &hosts, reporter.as_deref()).await
+            outage(site, watched, record, &segment, &host, &hosts, reporter.as_deref()).await
         }
     }
 }
@@ -189,7 +227,7 @@ async fn stands(
         answer(site, &record, Status::Running, Some(why)).await?;
         tell(site, &record).await;
     }
-    Ok(Some(WAIT_MS))
+    Ok(Some(PAUSE_MAX_MS))
 }
 
 async fn close(
@@ -246,6 +284,7 @@ async fn answer(
 /// A host that is said to be dead.
 async fn outage(
     site: &Site<'_>,
+    watched: &Watched,
     record: ha::Incident,
     segment: &Segment,
     host: &ha::Host,
@@ -276,8 +315,13 @@ async fn outage(
     if !host.under_recovery || host.reserved {
         let _gone_or_done = store.change_host(&host.id, &change, now).await?;
     }
-    answer(site, &record, Status::Running, None).await?;
-    let _closed_meanwhile = store.hold_incident(&record.id, later(now, HOLD_MS)).await?;
+    for id in record.body.absorbed.iter().chain([&record.notification]) {
+        let _is_told_already = store.set_status(id, Status::New, Status::Running, None, now).await?;
+    }
+    if record.at_work_until < later(now, HOLD_MS / 2) {
+        let _closed_meanwhile = store.hold_incident(&record.id, later(now, HOLD_MS)).await?;
+    }
+    let before = (record.version, record.why.clone());
     let latest = tokio::sync::Mutex::new(record);
     let keep = |incident: &Incident| {
         let incident = incident.clone();
@@ -294,14 +338,16 @@ async fn outage(
         kept
     };
     let mut incident = incident;
-    let mut before = Told::default();
+    let gone = watched.gone(site, &lease_name(incident.host.as_str())).await?;
+    let gone = |owner: &str| gone.as_deref() == Some(owner) || (site.gone)(owner);
+    let mut so_far_told = Told::default();
     let working = work(
         site.seams,
         &mut incident,
         site.cloud,
         segment,
         site.policy,
-        (site.owner, site.gone),
+        (site.owner, &gone),
         &keep,
         site.observer,
     );
@@ -312,7 +358,7 @@ async fn outage(
             site.seams.clock.sleep(TELL_EVERY_MS).await;
             let record = latest.lock().await.clone();
             if let Ok(so_far) = kept::read(&record, &name) {
-                let _told_at_the_end = told(site, &record, &so_far, hosts, &mut before).await;
+                let _told_at_the_end = told(site, &record, &so_far, hosts, &mut so_far_told).await;
             }
         }
     };
@@ -322,20 +368,35 @@ async fn outage(
         () = telling => return Ok(Some(WAIT_MS)),
     };
     let record = latest.into_inner();
-    told(site, &record, &incident, hosts, &mut before).await?;
-    match went? {
-        Went::On => Ok(Some(0)),
-        Went::Later { ms, why } => {
-            let stage = stage_of(&incident, site).await;
-            let _again = stands(site, record, stage, &why.what).await?;
-            Ok(Some(ms))
-        }
-        Went::Asks(why) => stands(site, record, Stage::Held, &why.what).await,
-        Went::Over(what) => {
-            let nothing = incident.before.as_ref().is_none_or(BTreeMap::is_empty);
-            let stage = if nothing { Stage::Nothing } else { Stage::Recovered };
-            close(site, record, stage, &what).await
-        }
+    // Whoever is at it tells what comes of it.
+    if let Err(WorkError::Lease(held)) = went {
+        return Err(held.into());
+    }
+    // What only goes on waiting for the same has nothing new to tell.
+    if let Ok(Went::Later { why, .. } | Went::Asks(why)) = &went
+        && (record.version, &why.what) == (before.0, &before.1)
+    {
+        return Ok(Some(PAUSE_MAX_MS));
+    }
+    told(site, &record, &incident, hosts, &mut so_far_told).await?;
+    match went {
+        // A defect of ours, which nobody would hear of if it were only tried again.
+        Err(error @ WorkError::Unfit { .. }) => stands(site, record, Stage::Held, &error.to_string()).await,
+        Err(error) => Err(error),
+        Ok(went) => match went {
+            Went::On => Ok(Some(0)),
+            Went::Later { ms, why } => {
+                let stage = stage_of(&incident, site).await;
+                let _again = stands(site, record, stage, &why.what).await?;
+                Ok(Some(ms))
+            }
+            Went::Asks(why) => stands(site, record, Stage::Held, &why.what).await,
+            Went::Over(what) => {
+                let nothing = incident.before.as_ref().is_none_or(BTreeMap::is_empty);
+                let stage = if nothing { Stage::Nothing } else { Stage::Recovered };
+                close(site, record, stage, &what).await
+            }
+        },
     }
 }
 
@@ -489,6 +550,7 @@ fn is_silent(heard: Timestamp, now: Timestamp) -> bool {
 /// An instance whose guest died.
 async fn instance(
     site: &Site<'_>,
+    watched: &Watched,
     record: ha::Incident,
     segment: &Segment,
     id: &ostler_model::ids::InstanceId,
@@ -498,7 +560,7 @@ async fn instance(
         return close(site, record, Stage::Dismissed, &why).await;
     }
     if let Some(run) = record.body.runs.last().cloned() {
-        return drive(site, record, &run).await;
+        return drive(site, watched, record, &run).await;
     }
     let scope = Scope { those: vec![id.clone()], ..Scope::default() };
     let seen = match site.seams.cloud.look(&scope).await {
@@ -524,13 +586,14 @@ async fn instance(
     match restart(site.cloud, id, found, seen.taken, site.policy).map_err(|error| unfit(&record, &error))? {
         Err(NotRestarted::Owners(why)) => close(site, record, Stage::Dismissed, &why).await,
         Err(NotRestarted::Unmarked(why)) => close(site, record, Stage::Nothing, &why).await,
-        Ok(plan) => begin(site, record, &plan).await,
+        Ok(plan) => begin(site, watched, record, &plan).await,
     }
 }
 
 /// A process that died on a host. Only the compute process takes its host out of use.
 async fn process(
     site: &Site<'_>,
+    watched: &Watched,
     record: ha::Incident,
     segment: &Segment,
     host: &ha::Host,
@@ -545,14 +608,14 @@ async fn process(
         return close(site, record, Stage::Nothing, &why).await;
     }
     if let Some(run) = record.body.runs.last().cloned() {
-        return drive(site, record, &run).await;
+        return drive(site, watched, record, &run).await;
     }
     let now = site.seams.clock.now();
     let change = HostChange { quarantined: Some(true), ..HostChange::default() };
     let _gone_or_done = site.seams.store.change_host(&host.id, &change, now).await?;
     let name = HostName::new(host.name.as_str());
     let plan = disable(site.cloud, &name, now, site.policy).map_err(|error| unfit(&record, &error))?;
-    begin(site, record, &plan).await
+    begin(site, watched, record, &plan).await
 }
 
 fn unfit(record: &ha::Incident, error: &serde_json::Error) -> WorkError {
@@ -560,7 +623,12 @@ fn unfit(record: &ha::Incident, error: &serde_json::Error) -> WorkError {
 }
 
 /// Opens a run for a plan and writes it down before anything of it may begin.
-async fn begin(site: &Site<'_>, mut record: ha::Incident, plan: &Plan) -> Result<Option<u64>, WorkError> {
+async fn begin(
+    site: &Site<'_>,
+    watched: &Watched,
+    mut record: ha::Incident,
+    plan: &Plan,
+) -> Result<Option<u64>, WorkError> {
     let (store, clock, dice) =
         (site.seams.store.as_ref(), site.seams.clock.as_ref(), site.seams.dice.as_ref());
     let run = run::open(store, clock, dice, plan, Actor::Rule("instance HA".into())).await?;
@@ -568,11 +636,16 @@ async fn begin(site: &Site<'_>, mut record: ha::Incident, plan: &Plan) -> Result
     record.stage = Stage::Working;
     let record = save(site, &record).await?;
     answer(site, &record, Status::Running, None).await?;
-    drive(site, record, &run).await
+    drive(site, watched, record, &run).await
 }
 
 /// Drives the one run of a small incident, and closes the incident when it is over.
-async fn drive(site: &Site<'_>, record: ha::Incident, id: &RunId) -> Result<Option<u64>, WorkError> {
+async fn drive(
+    site: &Site<'_>,
+    watched: &Watched,
+    record: ha::Incident,
+    id: &RunId,
+) -> Result<Option<u64>, WorkError> {
     let (store, clock) = (site.seams.store.as_ref(), site.seams.clock.as_ref());
     let found = run::load(store, id).await?;
     let who = || Actor::Rule("instance HA".into());
@@ -583,11 +656,13 @@ async fn drive(site: &Site<'_>, record: ha::Incident, id: &RunId) -> Result<Opti
         RunState::Paused { why, .. } => return close(site, record, Stage::Failed, &why.what).await,
         RunState::Running => {}
     }
-    let name = format!("ha/{}", record.key);
-    let lease = run::take(store, clock, &name, site.owner, &site.gone).await?;
+    let name = lease_name(record.key.as_str());
+    let gone = watched.gone(site, &name).await?;
+    let gone = |owner: &str| gone.as_deref() == Some(owner) || (site.gone)(owner);
+    let lease = run::take(store, clock, &name, site.owner, &gone).await?;
     let _closed_meanwhile = store.hold_incident(&record.id, later(clock.now(), HOLD_MS)).await?;
     let ended = run::drive(id, site.seams, lease.clone(), site.observer).await;
-    let _ends_by_itself = run::give_back(store, clock, &lease).await;
+    let _ends_by_itself = run::give_back(store, &lease).await;
     match ended? {
         Ended::Closed(_) => close(site, record, Stage::Recovered, "done").await,
         Ended::Paused { why, .. } => close(site, record, Stage::Failed, &why.what).await,

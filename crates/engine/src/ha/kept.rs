@@ -33,6 +33,7 @@ pub fn read(record: &ha::Incident, host: &HostName) -> Result<Incident, Why> {
     let mut incident = Incident::open(host.clone(), record.opened);
     incident.runs = record.body.runs.clone();
     incident.over = record.closed.is_some();
+    incident.waits = (!record.why.is_empty()).then(|| record.why.clone());
     if let Some(beside) = &record.body.guests {
         let unreadable = |what: String| {
             Why::new(format!("what is kept of the outage of {host} cannot be read: {what}"))

@@ -27,6 +27,7 @@ pub use comeback::{Comeback, comeback};
 pub use confirm::{Blocked, Confirmed, Says, Scale, Sighting, Witness, confirm, storm_guard};
 pub use fate::{Fate, fate, is_ha_enabled, priority};
 pub use incident::{Incident, Next, decide, spares_in_use};
+pub use kept::read as read_incident;
 pub use limits::{may_restart, pause_before_resume_ms};
 pub use moves::{Moved, MovedStatus, moves};
 pub use notice::NOTICED;

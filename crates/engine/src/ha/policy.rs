@@ -130,7 +130,7 @@ impl Default for Policy {
             at_once: 16,
             to_one_host: 8,
             tries: 5,
-            rounds: 5,
+            rounds: 8,
             evacuation_limit_s: 300,
             fence_limit_s: 30,
             host_reason: "the host failed; its instances are being recovered".into(),

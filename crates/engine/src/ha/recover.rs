@@ -115,7 +115,7 @@ pub(super) fn left<'a>(failure: &Failure<'a>) -> Left<'a> {
 }
 
 /// Whether an evacuation may still end by itself. One to a host that was declared down, which happens only after a proof,
-/// cannot.
+/// cannot while that host has no power.
 fn is_under_way(failure: &Failure<'_>, id: &InstanceId) -> bool {
     failure.seen.evacuations.iter().any(|record| {
         let target = record.target.as_ref().and_then(|target| failure.seen.services.get(target));
@@ -124,6 +124,15 @@ fn is_under_way(failure: &Failure<'_>, id: &InstanceId) -> bool {
             && record.stage == MoveStage::UnderWay
             && target.is_none_or(|service| !service.forced_down)
     })
+}
+
+/// Hosts that were asked to take an instance and were declared down before they had it. The request waits for their
+/// compute process and is obeyed when that starts, however late: until then nobody else may be asked unless they are off.
+fn may_still_obey(failure: &Failure<'_>, id: &InstanceId) -> BTreeSet<HostName> {
+    let waits = failure.seen.evacuations.iter().filter(|record| {
+        record.instance == *id && record.source == *failure.host && record.stage == MoveStage::UnderWay
+    });
+    waits.filter_map(|record| record.target.clone()).collect()
 }
 
 struct Maker {
@@ -219,6 +228,7 @@ pub fn recover(failure: &Failure<'_>) -> Result<Planned, serde_json::Error> {
             step.limit_s = failure.policy.evacuation_limit_s;
             step.may_fail = true;
             step.guard = vec![Check::PowerIsOff { node: failure.host.clone() }];
+            step.guard.extend(may_still_obey(failure, id).into_iter().map(|node| Check::PowerIsOff { node }));
             step.draws = vec![EVACUATIONS.into()];
             step.draws.extend(first.as_ref().map(|host| budget_of(host).as_str().into()));
             let because = "it runs elsewhere from then on".into();

@@ -9,8 +9,9 @@ use super::policy::{Policy, Segment};
 use crate::plan::{Planned, lint};
 use crate::run::{self, DriveError, Ended, LeaseError, Observer, Run, RunState};
 use crate::seam::{Fut, Seams, StoreError};
+use ostler_model::Timestamp;
 use ostler_model::compute::Scope;
-use ostler_model::event::{Actor, Event, Why};
+use ostler_model::event::{Actor, Event, Verdict, Why};
 use ostler_model::ids::{HostName, RunId};
 
 /// The rule that approves the runs of an outage, named in their journals.
@@ -72,7 +73,12 @@ impl From<run::ControlError> for WorkError {
 /// How long an outage that waits for something else is left alone.
 const WAIT_MS: u64 = 2_000;
 
-/// Everything that a turn of work needs.
+/// The lease of whoever works on what failed.
+pub(super) fn lease_name(what: &str) -> String {
+    format!("{}{what}", run::OUTAGE)
+}
+
+/// Everything that a turn of work needs. `gone` says whether an owner of a lease is known to exist no more.
 #[allow(clippy::too_many_arguments)]
 pub async fn work(
     seams: &Seams,
@@ -93,11 +99,11 @@ pub async fn work(
         let why = Why::new(format!("instance HA is off for the segment {}", segment.name));
         return Ok(Went::Later { ms: WAIT_MS, why });
     }
-    let name = format!("ha/{}", incident.host);
+    let name = lease_name(incident.host.as_str());
     let lease = run::take(seams.store.as_ref(), seams.clock.as_ref(), &name, owner, &gone).await?;
     let went = turn(seams, incident, cloud, segment, policy, &lease, keep, observer).await;
     // Given back in any case: whoever comes next need not wait for its end.
-    let _ends_by_itself = run::give_back(seams.store.as_ref(), seams.clock.as_ref(), &lease).await;
+    let _ends_by_itself = run::give_back(seams.store.as_ref(), &lease).await;
     went
 }
 
@@ -137,6 +143,14 @@ async fn turn(
     match next.map_err(|error| unfit(error.to_string()))? {
         Next::Drive(_) => Ok(Went::On),
         Next::Plan(planned) => {
+            // What failed a moment ago fails again now: rounds are spread over minutes, not spent in seconds.
+            if let Some(ms) = rest_ms(&runs, seams.clock.now()) {
+                let again = Why::new("what is left is tried again in a moment");
+                return match wait(incident, again, keep).await? {
+                    Went::Later { why, .. } => Ok(Went::Later { ms, why }),
+                    went => Ok(went),
+                };
+            }
             let Planned { plan, report: _ } = *planned;
             if let Some(finding) = lint(&plan).first() {
                 return Err(unfit(format!("{} {}", finding.summary, finding.evidence.join("; "))));
@@ -152,8 +166,11 @@ async fn turn(
         }
         Next::Wait(why) => wait(incident, why, keep).await,
         Next::Ask(why) => {
-            incident.waits = Some(why.what.clone());
-            keep(incident).await?;
+            // Written down when it is new, not each time that it is looked at: a person may take days.
+            if incident.waits.as_ref() != Some(&why.what) {
+                incident.waits = Some(why.what.clone());
+                keep(incident).await?;
+            }
             Ok(Went::Asks(why))
         }
         Next::Over(what) => {
@@ -175,6 +192,18 @@ async fn switch_off(seams: &Seams, incident: &Incident) -> Result<(), WorkError>
         }
     }
     Ok(())
+}
+
+/// How long to rest before another round. None: no longer.
+fn rest_ms(runs: &[Run], now: Timestamp) -> Option<u64> {
+    let last = runs.iter().rfind(|run| is_closed(run))?;
+    if last.state == RunState::Closed(Verdict::Finished) {
+        return None;
+    }
+    let rounds = runs.iter().filter(|run| is_closed(run)).count() as u32;
+    let waited = now.duration_since(last.latest).as_millis();
+    let left = i128::from(pause_before_resume_ms(rounds.saturating_sub(1))) - waited;
+    u64::try_from(left).ok().filter(|ms| *ms > 0)
 }
 
 async fn wait(incident: &mut Incident, why: Why, keep: Keep<'_>) -> Result<Went, WorkError> {

@@ -4,6 +4,7 @@
 //! lease may have ended, or after another writer took a place in the journal.
 
 use super::fold::{Impossible, Run, RunState, later};
+use super::lease::Tenure;
 use super::next::{Move, may_begin, next};
 use super::{control, routed};
 use crate::seam::{Lease, Seams, StoreError};
@@ -12,7 +13,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use ostler_model::Timestamp;
 use ostler_model::event::{Actor, Entry, Event, Outcome, Verdict, Why};
 use ostler_model::ids::{RunId, StepId};
-use ostler_model::limits::{LEASE_RENEW_S, LEASE_S, POSTPONED_PAUSE_MS};
+use ostler_model::limits::POSTPONED_PAUSE_MS;
 use ostler_model::step::{Gate, Job};
 
 /// How often the journal's tail is read for words of a person while steps are under way.
@@ -114,7 +115,7 @@ pub async fn drive(
     let mut driver =
         Driver { run: state, seams, lease, observer, under_way: FuturesUnordered::new(), alarm: None };
     driver.under_way.push(driver.timer(LISTEN_MS, Happened::Listen));
-    driver.under_way.push(driver.timer(LEASE_RENEW_S.unsigned_abs() * 1000, Happened::Renew));
+    driver.under_way.push(driver.timer(driver.tenure().renewed_ms, Happened::Renew));
     loop {
         if let Some(ended) = driver.offer().await? {
             return Ok(ended);
@@ -133,6 +134,18 @@ impl<'a> Driver<'a> {
             clock.sleep(ms).await;
             happened
         })
+    }
+
+    fn tenure(&self) -> Tenure {
+        Tenure::of(&self.lease.name)
+    }
+
+    /// Whether the lease may have ended, since when somebody else may be at work.
+    fn holds(&self) -> Result<(), DriveError> {
+        match self.seams.clock.now() < self.lease.until {
+            true => Ok(()),
+            false => Err(DriveError::LeaseLost { what: format!("it ended at {}", self.lease.until) }),
+        }
     }
 
     /// Starts everything that may happen now. Answers the end when nothing can.
@@ -163,7 +176,7 @@ impl<'a> Driver<'a> {
                         self.wake(now, until);
                     }
                     Move::Watch(step) => self.watch(&step)?,
-                    Move::Begin(step) => self.guard(&step, now)?,
+                    Move::Begin(step) => self.guard(&step)?,
                     Move::Settle(step) => self.settle(&step)?,
                 }
             }
@@ -217,10 +230,8 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
-    fn guard(&mut self, step: &StepId, now: Timestamp) -> Result<(), DriveError> {
-        if now >= self.lease.until {
-            return Err(DriveError::LeaseLost { what: format!("it ended at {}", self.lease.until) });
-        }
+    fn guard(&mut self, step: &StepId) -> Result<(), DriveError> {
+        self.holds()?;
         let run = &self.run;
         let at = run.place(step)?;
         let checks = run.step(at).guard.clone();
@@ -269,9 +280,7 @@ impl<'a> Driver<'a> {
                     let until = later(self.seams.clock.now(), POSTPONED_PAUSE_MS);
                     return self.append(Event::Postponed { step, until, why }).await;
                 }
-                if self.seams.clock.now() >= self.lease.until {
-                    return Err(DriveError::LeaseLost { what: format!("it ended at {}", self.lease.until) });
-                }
+                self.holds()?;
                 let attempt = run.steps[at].attempt + 1;
                 let intent = Event::Intended { step: step.clone(), attempt };
                 self.append(intent).await?;
@@ -281,6 +290,8 @@ impl<'a> Driver<'a> {
                     self.run.put_back(at);
                     return Ok(());
                 }
+                // A store that took its time has taken it from the lease: the intent stands, and whoever drives settles it.
+                self.holds()?;
                 let (seams, job) = (self.seams, job(run, at));
                 self.under_way.push(Box::pin(async move {
                     let outcome = routed::carry_out(seams, &job).await;
@@ -316,8 +327,8 @@ impl<'a> Driver<'a> {
                 self.hear().await
             }
             Happened::Renew => {
-                self.under_way.push(self.timer(LEASE_RENEW_S.unsigned_abs() * 1000, Happened::Renew));
-                let until = later(self.seams.clock.now(), LEASE_S * 1000);
+                self.under_way.push(self.timer(self.tenure().renewed_ms, Happened::Renew));
+                let until = later(self.seams.clock.now(), self.tenure().lasts_ms);
                 match self.seams.store.renew_lease(&self.lease, until).await {
                     Ok(true) => {
                         self.lease.until = until;

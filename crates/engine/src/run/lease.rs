@@ -1,4 +1,4 @@
-//! Who may drive: one driver per cloud, by a fenced lease in the store.
+//! Who may drive: one driver per cloud, and one per outage of a host, by a fenced lease in the store.
 //!
 //! The lease avoids wasted races; safety does not rest on it but on the journal's key. A lease is taken from its
 //! owner only when it has ended, or when the owner is known to be gone.
@@ -6,7 +6,31 @@
 use super::fold::later;
 use crate::seam::{Clock, Lease, Store, StoreError};
 use ostler_model::Timestamp;
-use ostler_model::limits::LEASE_S;
+use ostler_model::limits::{LEASE_RENEW_S, LEASE_S, OUTAGE_LEASE_RENEW_S, OUTAGE_LEASE_S};
+
+/// What the name of a lease on an outage begins with.
+pub const OUTAGE: &str = "ha/";
+
+/// How long a lease lasts, and how often it is renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tenure {
+    /// Without renewal.
+    pub lasts_ms: i64,
+    /// Between two renewals.
+    pub renewed_ms: u64,
+}
+
+impl Tenure {
+    /// That of a lease with this name. An upgrade is driven by one process, and must outlast a database that changes
+    /// hands; an outage is attended by several, and nobody may wait for the one that died.
+    pub fn of(name: &str) -> Tenure {
+        let (lasts_s, renewed_s) = match name.starts_with(OUTAGE) {
+            true => (OUTAGE_LEASE_S, OUTAGE_LEASE_RENEW_S),
+            false => (LEASE_S, LEASE_RENEW_S),
+        };
+        Tenure { lasts_ms: lasts_s * 1000, renewed_ms: renewed_s.unsigned_abs() * 1000 }
+    }
+}
 
 /// Why a lease could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +64,7 @@ pub async fn take(
             return Err(LeaseError::Held { owner: held.owner, until: held.until });
         }
     };
-    let until = later(now, LEASE_S * 1000);
+    let until = later(now, Tenure::of(name).lasts_ms);
     let lease = store.swap_lease(name, term, owner, until).await?;
     if lease.owner == owner && lease.term == term + 1 {
         Ok(lease)
@@ -49,7 +73,7 @@ pub async fn take(
     }
 }
 
-/// Gives a lease back, so that the next driver need not wait.
-pub async fn give_back(store: &dyn Store, clock: &dyn Clock, lease: &Lease) -> Result<(), StoreError> {
-    store.renew_lease(lease, clock.now()).await.map(|_| ())
+/// Gives a lease back, so that the next driver need not wait: not even one whose clock is behind.
+pub async fn give_back(store: &dyn Store, lease: &Lease) -> Result<(), StoreError> {
+    store.renew_lease(lease, Timestamp::UNIX_EPOCH).await.map(|_| ())
 }

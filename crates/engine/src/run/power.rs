@@ -88,7 +88,7 @@ pub(super) async fn still_off(seams: &Seams, host: &HostName) -> Result<(), Why>
     match seams.power.state(host).await {
         Ok(PowerReading { state: PowerState::On, means, .. }) => {
             Err(Why::new(format!("{host} has power again, says {means}"))
-                .hint("it is fenced again before anything more is moved"))
+                .hint("it must be off before anything more is moved: each round fences the failed host anew"))
         }
         Ok(_) | Err(_) => Ok(()),
     }

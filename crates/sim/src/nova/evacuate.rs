@@ -256,6 +256,9 @@ impl Nova {
         self.move_record(instance, Some(&target));
         self.put_guest(at, &target, instance, Some(guest));
         self.set_status(at, id, MigrationStatus::Done);
+        if let Some(record) = self.migrations.get_mut(&id) {
+            record.landed = Some(at);
+        }
         self.report_load(&target);
         // The source's share of Placement stays until the source's nova-compute starts and finds this record.
         if let Some(source) = self.hosts.get_mut(&source) {
@@ -272,6 +275,12 @@ impl Nova {
         };
         if !here(self) {
             self.placement.release(Consumer::Instance(instance), &target);
+            let host = self.hosts.get(&target);
+            let runs =
+                host.and_then(|host| host.guests.get(&instance)).is_some_and(|guest| guest.state.is_alive());
+            if let Some(record) = self.migrations.get_mut(&id) {
+                record.left_behind = runs;
+            }
         }
         match self.instances.get_mut(&instance) {
             Some(instance) if keeps_state => {

@@ -106,6 +106,11 @@ pub struct Migration {
     pub created: u64,
     /// When it last changed.
     pub updated: u64,
+    /// The truth: when the target of an evacuation finished it. A status is none: a source that starts again turns every
+    /// record of its own into `completed`, also one that nobody ever worked on.
+    pub landed: Option<u64>,
+    /// The truth: whether the target of an evacuation failed with a guest running there, which nobody removes.
+    pub left_behind: bool,
     /// Whether the target that was asked for is taken without the scheduler.
     pub(super) bypass: bool,
     /// Whether the instance is to be off afterwards.
@@ -199,6 +204,8 @@ impl Nova {
             source_boots: 0,
             target_boots: 0,
             moved: false,
+            landed: None,
+            left_behind: false,
             broken: false,
         };
         self.migrations.insert(id, migration);

@@ -2,21 +2,17 @@
 //!
 //! It must never ask for an evacuation before it has looked, nor say that something is not done while it may still come.
 
-use super::{Outage, wall};
+use super::Outage;
+use super::look::stage;
 use crate::nova::{
-    Caller, Disk as SimDisk, EvacuateRequest, GuestState, Instance as SimInstance, InstanceId as SimId,
-    Migration, MigrationFilter, MigrationKind, MigrationStatus, NovaError, Obstacle, ServerFilter,
-    ServiceChange, ServiceSeen, VmState as SimState,
+    Caller, EvacuateRequest, Instance as SimInstance, InstanceId as SimId, Migration, MigrationFilter,
+    MigrationKind, MigrationStatus, NovaError, ServiceChange, ServiceSeen, VmState as SimState,
 };
-use ostler_engine::seam::{Called, Cloud, Fut, Nodes};
-use ostler_model::compute::{
-    Aggregate, Compute, Disk, Evacuation, GuestPower, Instance, MoveStage, Room, Scope, Service, VmState,
-};
+use ostler_engine::seam::{Called, Cloud, Fut};
+use ostler_model::compute::{Compute, MoveStage, Scope};
 use ostler_model::event::{Facts, Outcome, Why};
 use ostler_model::ids::{HostName, InstanceId};
-use ostler_model::inventory::{Fact, INVENTORY_FORMAT, Inventory};
 use ostler_model::step::{Call, Does, Job, Target, Through, Wanted};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,13 +32,13 @@ const LOOKS_MAX: u32 = 3;
 const FOLLOW_MS: u64 = 60_000;
 
 /// Pages of a list that are read: far more than a host has instances.
-const PAGES_MAX: usize = 1_000;
+pub(super) const PAGES_MAX: usize = 1_000;
 
 pub(super) struct SimCompute(pub(super) Arc<Outage>);
 
-type Asked<T> = Result<T, NovaError>;
+pub(super) type Asked<T> = Result<T, NovaError>;
 
-fn why(error: &NovaError) -> Why {
+pub(super) fn why(error: &NovaError) -> Why {
     Why::new(error.to_string())
 }
 
@@ -60,7 +56,7 @@ impl SimCompute {
     }
 
     /// A request that only looks, and may be repeated.
-    async fn read<T>(
+    pub(super) async fn read<T>(
         &self,
         mut request: impl FnMut(&mut super::Ground, u64, Caller) -> Asked<T>,
     ) -> Asked<T> {
@@ -76,11 +72,11 @@ impl SimCompute {
         }
     }
 
-    async fn show(&self, id: SimId) -> Asked<SimInstance> {
+    pub(super) async fn show(&self, id: SimId) -> Asked<SimInstance> {
         self.read(|ground, now, by| ground.nova.show_server(now, by, id)).await
     }
 
-    async fn services(&self) -> Asked<Vec<ServiceSeen>> {
+    pub(super) async fn services(&self) -> Asked<Vec<ServiceSeen>> {
         self.read(|ground, now, by| ground.nova.list_services(now, by)).await
     }
 
@@ -99,7 +95,7 @@ impl SimCompute {
         }
     }
 
-    async fn evacuations(&self, filter: MigrationFilter) -> Asked<Vec<Migration>> {
+    pub(super) async fn evacuations(&self, filter: MigrationFilter) -> Asked<Vec<Migration>> {
         let filter = MigrationFilter { kind: Some(MigrationKind::Evacuation), ..filter };
         let mut found: Vec<Migration> = Vec::new();
         for _ in 0..PAGES_MAX {
@@ -164,7 +160,7 @@ impl SimCompute {
         let request = EvacuateRequest { host, ..EvacuateRequest::default() };
         let asked = self
             .ask(|ground, now, by| {
-                ground.judge_request(now, source);
+                ground.judge_request(now, source, id);
                 ground.asked.push((now, id));
                 ground.nova.evacuate(now, by, id, &request)
             })
@@ -339,78 +335,14 @@ fn at(host: &HostName) -> Outcome {
     Outcome::Done { facts: Facts::from([("host".to_owned(), host.to_string())]) }
 }
 
-fn parse(id: &InstanceId) -> Result<SimId, Why> {
+pub(super) fn parse(id: &InstanceId) -> Result<SimId, Why> {
     SimId::parse(id.as_str()).ok_or_else(|| Why::new(format!("there is no instance {id}")))
 }
 
-fn node(job: &Job) -> Result<&HostName, Why> {
+pub(super) fn node(job: &Job) -> Result<&HostName, Why> {
     match &job.on {
         Target::Node(host) => Ok(host),
         Target::Cloud => Err(Why::new("this needs a node")),
-    }
-}
-
-fn stage(status: MigrationStatus) -> MoveStage {
-    match status {
-        MigrationStatus::Done => MoveStage::Done,
-        MigrationStatus::Completed => MoveStage::Completed,
-        MigrationStatus::Failed | MigrationStatus::Error | MigrationStatus::Cancelled => MoveStage::Failed,
-        _ => MoveStage::UnderWay,
-    }
-}
-
-pub(super) fn seen_as(instance: &SimInstance) -> Instance {
-    let state = VmState::from_word(instance.vm_state.word());
-    let power = instance.power.map(|power| match power {
-        GuestState::Running => GuestPower::Running,
-        GuestState::Paused => GuestPower::Paused,
-        GuestState::Off => GuestPower::Off,
-        GuestState::Crashed => GuestPower::Crashed,
-    });
-    let obstacle = instance.obstacle.and_then(|obstacle| match obstacle {
-        Obstacle::Vtpm => Some("it has a virtual TPM"),
-        Obstacle::Accelerator => Some("it has an accelerator"),
-        Obstacle::Share => Some("it has a share"),
-        // Found out only when it is tried.
-        Obstacle::Secret => None,
-    });
-    Instance {
-        name: instance.name.clone(),
-        project: instance.project.clone(),
-        host: instance.host.clone(),
-        state,
-        task: instance.task_state.map(|task| task.word().to_owned()),
-        power,
-        locked: instance.locked,
-        lock_reason: instance.lock_reason.clone(),
-        metadata: instance.metadata.clone(),
-        needs: Room {
-            vcpus: u64::from(instance.flavour.vcpus),
-            ram_mb: instance.flavour.ram_mb,
-            disk_gb: instance.flavour.disk_gb,
-        },
-        disk: match instance.disk {
-            SimDisk::Volume => Disk::Volume,
-            SimDisk::Shared => Disk::Shared,
-            SimDisk::Local => Disk::Local,
-        },
-        zone: instance.zone.clone(),
-        apart_from: instance.group.map(|group| format!("group-{}", group.0)),
-        obstacle: obstacle.map(str::to_owned),
-        launched: instance.launched,
-        fault: instance.fault.clone(),
-    }
-}
-
-fn service_as(seen: &ServiceSeen) -> Service {
-    Service {
-        hypervisor: Some(format!("{}.example.org", seen.host)),
-        zone: seen.zone.clone(),
-        up: seen.up,
-        enabled: seen.enabled,
-        reason: seen.reason.clone(),
-        forced_down: seen.forced_down,
-        heard: seen.heard.map(wall),
     }
 }
 
@@ -420,66 +352,7 @@ impl Cloud for SimCompute {
     }
 
     fn look<'a>(&'a self, scope: &'a Scope) -> Fut<'a, Result<Compute, Why>> {
-        Box::pin(async move {
-            let services = self.services().await.map_err(|error| why(&error))?;
-            let mut instances = BTreeMap::new();
-            let mut records: BTreeMap<u64, Migration> = BTreeMap::new();
-            for host in &scope.on {
-                let filter = ServerFilter { host: Some(host.clone()), vm_state: None };
-                let mut marker = None;
-                for _ in 0..PAGES_MAX {
-                    let page = self
-                        .read(|ground, now, by| ground.nova.list_servers(now, by, &filter, None, marker))
-                        .await
-                        .map_err(|error| why(&error))?;
-                    for server in &page.servers {
-                        instances.insert(InstanceId::new(server.id.to_string()), seen_as(server));
-                    }
-                    marker = page.next;
-                    if marker.is_none() {
-                        break;
-                    }
-                }
-                let filter = MigrationFilter { source: Some(host.clone()), ..MigrationFilter::default() };
-                let found = self.evacuations(filter).await.map_err(|error| why(&error))?;
-                records.extend(found.into_iter().map(|record| (record.id.0, record)));
-            }
-            for id in
-                scope.those.iter().filter(|id| !instances.contains_key(*id)).cloned().collect::<Vec<_>>()
-            {
-                match self.show(parse(&id)?).await {
-                    Ok(server) => _ = instances.insert(id, seen_as(&server)),
-                    Err(NovaError::Gone(_)) => {}
-                    Err(error) => return Err(why(&error)),
-                }
-            }
-            let evacuations = records.into_values().map(|record| Evacuation {
-                id: record.id.0,
-                instance: InstanceId::new(record.instance.to_string()),
-                source: record.source.clone(),
-                target: record.target.clone(),
-                stage: stage(record.status),
-                created: Some(wall(record.created)),
-            });
-            let evacuations = evacuations.collect();
-            let ground = self.0.ground();
-            let room = services.iter().filter(|_| scope.room).filter_map(|service| {
-                let (all, used) = ground.nova.placement().usage(&service.host)?;
-                let free = Room {
-                    vcpus: u64::from(all.vcpus.saturating_sub(used.vcpus)),
-                    ram_mb: all.ram_mb.saturating_sub(used.ram_mb),
-                    disk_gb: all.disk_gb.saturating_sub(used.disk_gb),
-                };
-                Some((service.host.clone(), free))
-            });
-            let room = room.collect();
-            let aggregates = ground.nova.aggregates().iter().enumerate().map(|(id, (name, hosts))| {
-                Aggregate { id: id as u64, name: name.clone(), hosts: hosts.iter().cloned().collect() }
-            });
-            let aggregates = aggregates.collect();
-            let services = services.iter().map(|seen| (seen.host.clone(), service_as(seen))).collect();
-            Ok(Compute { taken: wall(self.0.now()), services, instances, evacuations, room, aggregates })
-        })
+        Box::pin(self.look_at(scope))
     }
 
     fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {
@@ -602,68 +475,6 @@ impl Cloud for SimCompute {
                     .await
                 }
                 other => Outcome::not_done(format!("the compute service cannot {}", other.name())),
-            }
-        })
-    }
-}
-
-/// The nodes, as far as a return needs them: their compute process.
-pub(super) struct SimComputeNodes(pub(super) Arc<Outage>);
-
-impl Nodes for SimComputeNodes {
-    fn survey<'a>(&'a self, _hosts: &'a [HostName], _facts: &'a [Fact]) -> Fut<'a, Inventory> {
-        let taken = wall(self.0.now());
-        Box::pin(async move {
-            Inventory {
-                format: INVENTORY_FORMAT,
-                cloud: "pretended".into(),
-                taken,
-                nodes: BTreeMap::new(),
-                gaps: Vec::new(),
-            }
-        })
-    }
-
-    fn available<'a>(
-        &'a self,
-        _host: &'a HostName,
-        _source: &'a str,
-        _packages: &'a [String],
-    ) -> Fut<'a, Result<BTreeMap<String, Vec<String>>, Why>> {
-        Box::pin(async { Ok(BTreeMap::new()) })
-    }
-
-    fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {
-        Box::pin(async move {
-            let host = node(job)?;
-            let mut ground = self.0.ground();
-            let now = self.0.now();
-            if !ground.nova.host(host).is_some_and(|host| host.power && host.link) {
-                return Err(Why::new(format!("{host} does not answer")));
-            }
-            match &job.does {
-                Does::StopUnits { .. } => ground.nova.stop_compute(now, host),
-                Does::StartUnits { .. } => ground.nova.start_compute(now, host),
-                other => return Err(Why::new(format!("no node here can {}", other.name()))),
-            }
-            Ok(())
-        })
-    }
-
-    fn settle<'a>(&'a self, job: &'a Job) -> Fut<'a, Outcome> {
-        Box::pin(async move {
-            let host = match node(job) {
-                Ok(host) => host,
-                Err(why) => return Outcome::NotDone { why },
-            };
-            let ground = self.0.ground();
-            let Some(found) = ground.nova.host(host).filter(|host| host.power && host.link) else {
-                return Outcome::unknown(format!("{host} does not answer"));
-            };
-            let stopped = found.compute == crate::nova::Compute::Stopped;
-            match stopped == matches!(job.does, Does::StopUnits { .. }) {
-                true => Outcome::done(),
-                false => Outcome::not_done("the unit is not as it should be"),
             }
         })
     }

@@ -4,12 +4,20 @@
 //! tell a seam more than Nova or a power controller says.
 
 mod compute;
-mod mortal;
-mod mortal_register;
+mod look;
+mod monitor;
+mod nodes;
 mod power;
-pub mod story;
+mod rules;
+mod stage;
+mod story;
+mod takeover;
+mod tell;
 
-pub use mortal::{Death, Mortal};
+pub use crate::passage::{Blow, Strike};
+pub use rules::RULES;
+pub use story::{Server, Story};
+pub use tell::{Report, Told, storm, tell};
 
 use crate::clock::SimClock;
 use crate::nova::{Caller, Nova, Settings};
@@ -21,8 +29,10 @@ use ostler_model::ids::HostName;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How old a proof may be when a request that relies on it is made: the slowest controller answers after eight seconds, and
-/// what happens to its machine in that time nobody can know.
+/// How old a proof may be when a request that relies on it is made. A reading is of the moment in which a controller was
+/// asked: the slowest one answers eight seconds later, and what is looked up before the request takes three or four when
+/// the API is ill. A machine that gets power in that time runs no guest yet: that takes it longer. One that does run the
+/// guest is a breach however young the proof is.
 const PROOF_AGE_MS: u64 = 12_000;
 
 /// Something that happens to the cloud by itself.
@@ -72,7 +82,7 @@ pub struct Ground {
     pub read_off: BTreeMap<HostName, u64>,
     /// Hosts that a person has vouched for.
     pub vouched: Vec<HostName>,
-    /// Hosts whose controller has lied at some time.
+    /// Hosts of which a controller has said that they are off while they were on.
     pub lied: Vec<HostName>,
     /// What was done that must not be.
     pub breaches: Vec<Breach>,
@@ -123,9 +133,6 @@ impl Ground {
             Trouble::IsCut(host) => self.nova.cut(at, &host),
             Trouble::Rejoins(host) => self.nova.rejoin(at, &host),
             Trouble::Controller(host, fault) => {
-                if fault == Fault::Lies {
-                    self.lied.push(host.clone());
-                }
                 self.power.fault(&host, fault);
             }
             Trouble::Heals(host) => self.power.heal(&host),
@@ -137,13 +144,17 @@ impl Ground {
     }
 
     /// Judges a request to move something away from a host, when it is made.
-    fn judge_request(&mut self, now: u64, source: &HostName) {
+    fn judge_request(&mut self, now: u64, source: &HostName, instance: crate::nova::InstanceId) {
+        let lied = self.lied.contains(source);
+        let guest = self.nova.host(source).and_then(|host| host.guests.get(&instance));
+        if guest.is_some_and(|guest| guest.state.is_alive()) && !lied {
+            self.breach("proof-before-move", format!("{instance} still runs on {source}"));
+        }
         if self.vouched.contains(source) {
             return;
         }
         let read = self.read_off.get(source).copied();
         let is_on = self.power.is_on(source) == Some(true);
-        let lied = self.lied.contains(source);
         match read {
             None => self.breach("proof-before-move", format!("{source} was never read as off")),
             Some(at) if is_on && !lied && now.saturating_sub(at) > PROOF_AGE_MS => {
@@ -213,7 +224,7 @@ impl Outage {
         let store: Arc<dyn Store> = store;
         Seams {
             cloud: Arc::new(compute::SimCompute(Arc::clone(self))),
-            nodes: Arc::new(compute::SimComputeNodes(Arc::clone(self))),
+            nodes: Arc::new(nodes::SimComputeNodes(Arc::clone(self))),
             power: Arc::new(power::SimControllers(Arc::clone(self))),
             store,
             clock: Arc::new(clock),

@@ -37,6 +37,9 @@ impl Power for SimControllers {
                 let answer = ground.power.read(now, host);
                 if answer.result == Ok(Reading::Off) {
                     ground.read_off.insert(host.clone(), now);
+                    if ground.power.is_on(host) == Some(true) {
+                        ground.lied.push(host.clone());
+                    }
                 }
                 answer
             };

@@ -4,6 +4,7 @@
 //! single effects are seen by the pretended cloud itself, at the moment when an effect begins.
 
 use crate::cloud::{Breach, SimCloud};
+use ostler_engine::seam::Lease;
 use ostler_model::event::{Entry, Event, Outcome, Verdict};
 use ostler_model::inventory::ServerAdmin;
 use ostler_model::limits::LEASE_S;
@@ -158,14 +159,11 @@ pub fn journal(plan: &Plan, entries: &[Entry]) -> Vec<Breach> {
 }
 
 /// Judges the leases that a store holds, at the end.
-pub fn leases(
-    until: &[(String, ostler_model::Timestamp)],
-    now: ostler_model::Timestamp,
-    slack_ms: i64,
-) -> Vec<Breach> {
+pub fn leases(leases: &[Lease], now: ostler_model::Timestamp, slack_ms: i64) -> Vec<Breach> {
     let limit = LEASE_S * 1000 + slack_ms;
-    let late = until.iter().filter(|(_, until)| until.duration_since(now).as_millis() > i128::from(limit));
-    late.map(|(name, until)| breach("every-lease-ends", format!("{name} is held until {until}"))).collect()
+    let late = leases.iter().filter(|lease| lease.until.duration_since(now).as_millis() > i128::from(limit));
+    late.map(|lease| breach("every-lease-ends", format!("{} is held until {}", lease.name, lease.until)))
+        .collect()
 }
 
 /// Judges the world at the end of a run: every node has this version, everything serves, and the heads are among these.

@@ -4,8 +4,6 @@
 //! A storm never decides what Ostler does. What it finds it can tell again, and smaller.
 
 mod invariants;
-mod rough;
-mod rough_register;
 mod shrink;
 mod story;
 mod tell;
@@ -17,6 +15,7 @@ pub use shrink::shrink;
 pub use story::{Mood, NODES_MAX, Story, catalogue, service_at};
 pub use tell::{Told, on_paused_clock, tell, tell_plan};
 pub use trouble::{Ill, Ordered, Trouble};
+pub(crate) use weather::{Life, StoreIll, Weather};
 
 use std::collections::BTreeMap;
 

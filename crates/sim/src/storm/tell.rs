@@ -4,12 +4,12 @@
 //! clock, so a story is the same to the byte each time.
 
 use super::invariants;
-use super::rough::rough;
 use super::story::{Mood, Story, catalogue};
 use super::weather::{Life, Weather};
 use crate::clock::SimClock;
 use crate::cloud::{Breach, SimCloud};
 use crate::dice::Rolls;
+use crate::passage::{Gate, behind};
 use crate::rehearse::step_of;
 use crate::store::MemoryStore;
 use ostler_engine::plan::{
@@ -409,7 +409,10 @@ impl<'a> Ground<'a> {
     async fn ostler(&self, id: &RunId, name: String, knows_the_dead: bool) -> Result<(), String> {
         let life = Arc::new(Life::default());
         let own = self.clock.apart();
-        let seams = rough(&self.seams, &self.weather, &life, &own);
+        let inner = Seams { clock: Arc::new(own.clone()), ..self.seams.clone() };
+        let gate =
+            Gate::Weather { weather: Arc::clone(&self.weather), life: Arc::clone(&life), own: own.clone() };
+        let seams = behind(inner, gate);
         let work = async {
             let lease = lease(&seams, &name, knows_the_dead).await?;
             run::drive(id, &seams, lease, &|_, _| {}).await

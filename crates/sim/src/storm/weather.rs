@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 /// What the store does to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StoreIll {
+pub(crate) enum StoreIll {
     Refuses,
     Late(u64),
     Silent,
@@ -53,11 +53,11 @@ pub struct Life {
 }
 
 impl Life {
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.dead.store(true, Ordering::Relaxed);
         self.died.notify_one();
     }
@@ -69,7 +69,7 @@ impl Life {
         }
     }
 
-    pub(super) fn is_dying(&self) -> bool {
+    pub(crate) fn is_dying(&self) -> bool {
         self.dying.load(Ordering::Relaxed)
     }
 }
@@ -100,7 +100,7 @@ impl Weather {
         self.sky().hits.clone()
     }
 
-    pub(super) fn begins(&self, verb: &'static str) {
+    pub(crate) fn begins(&self, verb: &'static str) {
         self.sky().verb = verb;
     }
 
@@ -108,16 +108,16 @@ impl Weather {
         std::mem::take(&mut self.sky().second)
     }
 
-    pub(super) fn api(&self) -> Option<u16> {
+    pub(crate) fn api(&self) -> Option<u16> {
         self.sky().api.pop_front()
     }
 
-    pub(super) fn store(&self) -> Option<StoreIll> {
+    pub(crate) fn store(&self) -> Option<StoreIll> {
         self.sky().store.pop_front()
     }
 
     /// One question of an Ostler: what is due comes now.
-    pub(super) async fn tick(&self, life: &Life, own: &SimClock) {
+    pub(crate) async fn tick(&self, life: &Life, own: &SimClock) {
         loop {
             let due = {
                 let mut sky = self.sky();

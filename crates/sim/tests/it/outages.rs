@@ -1,9 +1,9 @@
-//! Instance HA on the pretended cloud: storms, and one plain outage with the Ostler killed at every question it asks.
+//! Instance HA on the pretended cloud: storms, and one plain outage with a server killed, or stopped, at questions all
+//! over its work.
 
 use ostler_engine::ha::Method;
 use ostler_model::ids::HostName;
-use ostler_sim::outage::story::{RULES, Report, Story, storm, tell};
-use ostler_sim::outage::{Death, Trouble};
+use ostler_sim::outage::{Blow, RULES, Report, Server, Story, Strike, Trouble, storm, tell};
 
 /// Stories of one run of the tests, in two shares.
 const SEEDS: u64 = 240;
@@ -47,18 +47,15 @@ fn plain(method: Method) -> Story {
         method,
         ram_gb: 256,
         troubles: vec![(60_000, Trouble::Dies(HostName::new("cmp1")))],
-        deaths: Vec::new(),
-        two: false,
-        ahead_ms: 0,
+        servers: vec![Server::default()],
         all_silent: false,
     }
 }
 
-fn ends_well(story: &Story) -> u64 {
+fn ends_well(story: &Story) {
     let told = tell(story);
     assert_eq!(told.breaches, [], "{story:?}\n{}", told.trace);
     assert_eq!(told.ends, ["over"], "{story:?}\n{}", told.trace);
-    told.asked
 }
 
 #[test]
@@ -68,14 +65,34 @@ fn every_method_brings_everything_back() {
     }
 }
 
-#[test]
-fn killed_at_any_question_another_one_brings_everything_back() {
-    let all = ends_well(&plain(Method::RhPriority));
-    for at in 25..all.min(160) {
-        for after in [false, true] {
-            ends_well(&Story { deaths: vec![Death { at, after }], ..plain(Method::RhPriority) });
+/// Questions that a server asks from the death of a host until all is over, and a few more.
+const QUESTIONS: std::ops::Range<u64> = 25..255;
+
+/// The plain story, with a blow at each of these questions in steps to the first of so many servers.
+fn struck(blow: Blow, servers: usize, step: usize) {
+    for after in [false, true] {
+        for at in QUESTIONS.skip(usize::from(after)).step_by(step) {
+            let mut story = plain(Method::RhPriority);
+            story.servers = vec![Server::default(); servers];
+            story.servers[0].lives = vec![vec![Strike { at, after, blow }]];
+            ends_well(&story);
         }
     }
+}
+
+#[test]
+fn killed_anywhere_it_goes_on_when_it_is_started_again() {
+    struck(Blow::Kill, 1, 2);
+}
+
+#[test]
+fn killed_anywhere_the_other_one_goes_on() {
+    struck(Blow::Kill, 2, 3);
+}
+
+#[test]
+fn stopped_anywhere_the_other_one_goes_on_and_it_does_no_harm_when_it_wakes() {
+    struck(Blow::Stop { ms: 25_000 }, 2, 3);
 }
 
 #[test]
@@ -83,7 +100,7 @@ fn when_all_hosts_are_silent_nothing_is_fenced() {
     let cut = |name: &str| (60_000, Trouble::IsCut(HostName::new(name)));
     let troubles = ["cmp1", "cmp2", "cmp3", "spare1"].map(cut).to_vec();
     let told = tell(&Story { troubles, all_silent: true, ..plain(Method::Auto) });
-    assert_eq!((told.breaches, told.ends), (Vec::new(), Vec::new()));
+    assert_eq!((told.breaches, told.ends), (Vec::new(), vec!["waits"; 4]));
 }
 
 #[test]

@@ -173,6 +173,28 @@ pub const BUGS: &[Bug] = &[
         put: "    if (all_silent || most_silent) && !({is}) {",
     },
     Bug {
+        name: "an instance that could not be moved stays locked",
+        file: "crates/engine/src/ha/recover.rs",
+        find: "        step.regardless = true;",
+        put: "        step.regardless = !({is});",
+    },
+    Bug {
+        name: "a request that waits in the queue of a dead target is taken for none",
+        file: "crates/engine/src/ha/recover.rs",
+        find: "        record.instance == *id && record.source == *failure.host && record.stage == MoveStage::UnderWay
+    });
+    waits",
+        put: "        !({is}) && record.instance == *id && record.source == *failure.host && record.stage == MoveStage::UnderWay
+    });
+    waits",
+    },
+    Bug {
+        name: "a lease of a clock that is ahead is waited for",
+        file: "crates/engine/src/ha/attend.rs",
+        find: "Some((same, since)) if same == lease => later",
+        put: "Some((same, since)) if same == lease => !({is}) && later",
+    },
+    Bug {
         name: "an instance that could not be moved is forgotten",
         file: "crates/engine/src/ha/incident.rs",
         find: "    let is_due = !left.to_move.is_empty() || !left.to_settle.is_empty();",

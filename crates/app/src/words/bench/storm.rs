@@ -1,4 +1,5 @@
-//! `ostler bench storm`: random clouds, plans and faults against the production code, and what was covered.
+//! `ostler bench storm`: random clouds, plans and faults, or outages of hosts, against the production code, and what was
+//! covered.
 //!
 //! It needs nothing but this binary. A story that breaks a rule is told again by its seed, and smaller.
 
@@ -6,6 +7,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::view::{count, table};
 use clap::Args;
+use ostler_sim::outage;
 use ostler_sim::storm::{INVARIANTS, Report, Story, shrink, storm, tell};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -27,6 +29,7 @@ const SHARE: u64 = 250;
 Examples:
   ostler bench storm --seeds 100000
   ostler bench storm --seed 4711            tell one story line by line
+  ostler bench storm --outages              hosts die, servers of instance HA attend and die, too
   ostler bench storm --rules                what may never happen")]
 pub struct Storm {
     /// How many stories.
@@ -41,6 +44,9 @@ pub struct Storm {
     /// Name the rules.
     #[arg(long)]
     rules: bool,
+    /// Outages of hosts, and instance HA, instead of upgrades.
+    #[arg(long)]
+    outages: bool,
     /// Threads; stories share nothing.
     #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=256))]
     threads: u64,
@@ -48,11 +54,14 @@ pub struct Storm {
 
 pub(super) async fn run(context: &Context, typed: Storm) -> Result<Exit, Failure> {
     if typed.rules {
-        let rows = INVARIANTS.iter().map(|(name, says)| vec![(*name).to_owned(), (*says).to_owned()]);
+        let rules = if typed.outages { outage::RULES } else { INVARIANTS };
+        let rows = rules.iter().map(|(name, says)| vec![(*name).to_owned(), (*says).to_owned()]);
         context.printer.text(&table(&["RULE", "SAYS"], rows.collect()))?;
         return Ok(Exit::Done);
     }
-    let broke_off = |error: tokio::task::JoinError| Failure::failed(format!("a storm broke off: {error}"));
+    if typed.outages {
+        return outages(context, &typed).await;
+    }
     if let Some(seed) = typed.seed {
         let text = tokio::task::spawn_blocking(move || one(seed)).await.map_err(broke_off)?;
         let (text, exit) = text.ok_or_else(|| Failure::failed("the catalogue has no service to upgrade"))?;
@@ -78,6 +87,90 @@ pub(super) async fn run(context: &Context, typed: Storm) -> Result<Exit, Failure
         context.printer.text(&page(&all, seconds, typed.threads))?;
     }
     Ok(if all.broken.is_empty() { Exit::Done } else { Exit::Errors })
+}
+
+fn broke_off(error: tokio::task::JoinError) -> Failure {
+    Failure::failed(format!("a storm broke off: {error}"))
+}
+
+/// The same with outages.
+async fn outages(context: &Context, typed: &Storm) -> Result<Exit, Failure> {
+    if let Some(seed) = typed.seed {
+        let (text, exit) = tokio::task::spawn_blocking(move || one_outage(seed)).await.map_err(broke_off)?;
+        context.printer.text(&text)?;
+        return Ok(exit);
+    }
+    let began = Instant::now();
+    let end = typed.from_seed.saturating_add(typed.seeds);
+    let next = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(typed.from_seed));
+    let parts: Vec<_> = (0..typed.threads)
+        .map(|_| {
+            let next = std::sync::Arc::clone(&next);
+            tokio::task::spawn_blocking(move || share_of_outages(&next, end))
+        })
+        .collect();
+    let mut all = outage::Report::default();
+    for part in parts {
+        all.join(part.await.map_err(broke_off)?);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    if context.printer.is_json() {
+        context.printer.json(&json!({
+            "storms": all.stories,
+            "seconds": seconds,
+            "ends": all.ends,
+            "asked": all.asked,
+            "broken": broken(&all.broken),
+        }))?;
+    } else {
+        context.printer.text(&page_of_outages(&all, seconds, typed.threads))?;
+    }
+    Ok(if all.broken.is_empty() { Exit::Done } else { Exit::Errors })
+}
+
+fn share_of_outages(next: &std::sync::atomic::AtomicU64, end: u64) -> outage::Report {
+    let mut all = outage::Report::default();
+    loop {
+        let first = next.fetch_add(SHARE, std::sync::atomic::Ordering::Relaxed);
+        if first >= end || all.broken.len() >= BROKEN_MAX {
+            return all;
+        }
+        all.join(outage::storm(first..end.min(first + SHARE), BROKEN_MAX));
+    }
+}
+
+/// One outage, line by line.
+fn one_outage(seed: u64) -> (String, Exit) {
+    let story = outage::Story::of(seed);
+    let told = outage::tell(&story);
+    let mut text = format!("{}\nseed {seed}: {}\n{story:#?}\n", told.trace, told.ends.join(", "));
+    for breach in &told.breaches {
+        text.push_str(&format!("broke {}: {}\n", breach.rule, breach.what));
+    }
+    if told.breaches.is_empty() {
+        text.push_str("every rule held\n");
+        return (text, Exit::Done);
+    }
+    (text, Exit::Errors)
+}
+
+fn page_of_outages(all: &outage::Report, seconds: f64, threads: u64) -> String {
+    let mut text = format!(
+        "{} of outages in {seconds:.1} s on {} ({:.0} a second): {} rules, {} broken\n",
+        count(all.stories as usize, "storm"),
+        count(threads as usize, "thread"),
+        all.stories as f64 / seconds.max(0.001),
+        outage::RULES.len(),
+        all.broken.len()
+    );
+    let ends: Vec<String> = all.ends.iter().map(|(end, times)| format!("{times} {end}")).collect();
+    let asked = count(all.asked as usize, "question");
+    text.push_str(&format!("outages at the end: {}; {asked} of the servers\n", ends.join(", ")));
+    for (seed, rule, what) in &all.broken {
+        let again = format!("ostler bench storm --outages --seed {seed}");
+        text.push_str(&format!("broke {rule}: {what}\n  tell it again: {again}\n"));
+    }
+    text
 }
 
 /// Tells stories as long as there are seeds.
@@ -157,18 +250,17 @@ fn to_json(all: &Report, seconds: f64) -> serde_json::Value {
     let pairs = |pairs: &BTreeMap<(&'static str, &'static str), u64>| -> Vec<serde_json::Value> {
         pairs.iter().map(|((first, second), times)| json!([first, second, times])).collect()
     };
-    let broken: Vec<_> = all
-        .broken
-        .iter()
-        .map(|(seed, rule, what)| json!({ "seed": seed, "rule": rule, "what": what }))
-        .collect();
     json!({
         "storms": all.stories,
         "seconds": seconds,
         "ends": all.ends,
         "entries": all.entries,
-        "broken": broken,
+        "broken": broken(&all.broken),
         "followed": pairs(&all.followed),
         "hits": pairs(&all.hits),
     })
+}
+
+fn broken(seeds: &[(u64, &'static str, String)]) -> Vec<serde_json::Value> {
+    seeds.iter().map(|(seed, rule, what)| json!({ "seed": seed, "rule": rule, "what": what })).collect()
 }

@@ -1,10 +1,17 @@
-//! The six seams in rough weather: every question passes through it before and after it reaches the pretended world.
+//! The six seams as one Ostler sees them: every question passes a gate before and after it reaches the pretended world.
 //!
-//! It adds trouble and takes nothing away: what is asked and answered otherwise is the world's own.
+//! A gate may kill, delay or refuse. It must never change what is asked, nor let anybody hear an answer after its end.
 
-use super::weather::{Life, StoreIll, Weather};
+mod fate;
+mod register;
+
+pub use fate::{Blow, Fate, Strike};
+
 use crate::clock::SimClock;
-use ostler_engine::seam::{Called, Clock, Cloud, Fut, Lease, Nodes, Seams, Store, StoreError};
+use crate::storm::{Life, StoreIll, Weather};
+use ostler_engine::seam::{
+    Called, Clock, Cloud, Fut, Lease, Nodes, Power, PowerReading, Seams, Store, StoreError,
+};
 use ostler_model::Timestamp;
 use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Outcome, Why};
@@ -16,41 +23,99 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-/// What one Ostler sees of the world.
-#[derive(Clone)]
-pub(super) struct Rough {
-    pub(super) inner: Seams,
-    weather: Arc<Weather>,
-    life: Arc<Life>,
-    own: SimClock,
+/// What stands between an Ostler and its world.
+pub(crate) enum Gate {
+    /// A weather that is shared with others, and a life and a clock of one's own.
+    Weather {
+        /// The weather.
+        weather: Arc<Weather>,
+        /// The life.
+        life: Arc<Life>,
+        /// The clock.
+        own: SimClock,
+    },
+    /// What was ordered for this one.
+    Fate(Arc<Fate>),
 }
 
-impl Rough {
-    /// Lets the weather come, asks, and lets an Ostler that was to die after this die.
+impl Gate {
+    /// Asks a question, if it is still to be asked, and answers, if anybody is still to hear it.
     async fn through<T>(&self, question: impl Future<Output = T>) -> T {
-        self.weather.tick(&self.life, &self.own).await;
-        let answer = question.await;
-        if self.life.is_dying() {
-            self.life.end();
+        match self {
+            Gate::Fate(fate) => fate.through(question).await,
+            Gate::Weather { weather, life, own } => {
+                weather.tick(life, own).await;
+                let answer = question.await;
+                if life.is_dying() {
+                    life.end();
+                }
+                if life.is_over() {
+                    return std::future::pending().await;
+                }
+                answer
+            }
         }
-        if self.life.is_over() {
-            return std::future::pending().await;
-        }
-        answer
     }
 
-    /// The same for the store, which has weather of its own.
-    pub(super) async fn stored<T>(
+    /// How the API answers instead of what was asked for; 0: not at all.
+    fn refused(&self) -> Option<u16> {
+        match self {
+            Gate::Weather { weather, .. } => weather.api(),
+            Gate::Fate(_) => None,
+        }
+    }
+
+    fn begins(&self, verb: &'static str) {
+        if let Gate::Weather { weather, .. } = self {
+            weather.begins(verb);
+        }
+    }
+
+    fn store(&self) -> Option<StoreIll> {
+        match self {
+            Gate::Weather { weather, .. } => weather.store(),
+            Gate::Fate(_) => None,
+        }
+    }
+}
+
+/// The world behind a gate.
+pub(crate) struct Passage {
+    inner: Seams,
+    gate: Gate,
+}
+
+/// The seams behind a gate.
+pub(crate) fn behind(inner: Seams, gate: Gate) -> Seams {
+    let dice = inner.dice.clone();
+    let passage = Arc::new(Passage { inner, gate });
+    Seams {
+        cloud: passage.clone(),
+        nodes: passage.clone(),
+        power: passage.clone(),
+        store: passage.clone(),
+        clock: passage,
+        dice,
+    }
+}
+
+impl Passage {
+    async fn through<T>(&self, question: impl Future<Output = T>) -> T {
+        self.gate.through(question).await
+    }
+
+    /// The same for the store, which may be ill.
+    async fn stored<T>(
         &self,
         question: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let unavailable =
             || StoreError::Unavailable { what: "the state database is gone".into(), hint: None };
         self.through(async {
-            match self.weather.store() {
+            match self.gate.store() {
                 Some(StoreIll::Refuses) => Err(unavailable()),
                 Some(StoreIll::Late(ms)) => {
-                    self.own.sleep(ms).await;
+                    self.inner.clock.sleep(ms).await;
                     question.await
                 }
                 Some(StoreIll::Silent) => question.await.and(Err(unavailable())),
@@ -61,28 +126,25 @@ impl Rough {
     }
 }
 
-/// The seams of one Ostler in this weather, on a clock of its own.
-pub(super) fn rough(inner: &Seams, weather: &Arc<Weather>, life: &Arc<Life>, own: &SimClock) -> Seams {
-    let rough = Arc::new(Rough {
-        inner: inner.clone(),
-        weather: Arc::clone(weather),
-        life: Arc::clone(life),
-        own: own.clone(),
-    });
-    Seams {
-        cloud: rough.clone(),
-        nodes: rough.clone(),
-        power: inner.power.clone(),
-        store: rough,
-        clock: Arc::new(own.clone()),
-        dice: inner.dice.clone(),
+impl Clock for Passage {
+    fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    fn sleep(&self, ms: u64) -> Fut<'_, ()> {
+        Box::pin(async move {
+            self.inner.clock.sleep(ms).await;
+            if let Gate::Fate(fate) = &self.gate {
+                fate.awake().await;
+            }
+        })
     }
 }
 
-impl Cloud for Rough {
+impl Cloud for Passage {
     fn call<'a>(&'a self, through: &'a Through, calls: &'a [Call]) -> Fut<'a, Result<Called, Why>> {
         Box::pin(self.through(async move {
-            match self.weather.api() {
+            match self.gate.refused() {
                 Some(0) => Err(Why::new("the connection was cut")),
                 Some(status) => Err(Why::new(format!("the API answered {status}"))),
                 None => self.inner.cloud.call(through, calls).await,
@@ -103,7 +165,7 @@ impl Cloud for Rough {
     }
 }
 
-impl Nodes for Rough {
+impl Nodes for Passage {
     fn survey<'a>(&'a self, hosts: &'a [HostName], facts: &'a [Fact]) -> Fut<'a, Inventory> {
         Box::pin(self.through(self.inner.nodes.survey(hosts, facts)))
     }
@@ -118,7 +180,7 @@ impl Nodes for Rough {
     }
 
     fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {
-        self.weather.begins(job.does.name());
+        self.gate.begins(job.does.name());
         Box::pin(self.through(self.inner.nodes.begin(job)))
     }
 
@@ -127,7 +189,21 @@ impl Nodes for Rough {
     }
 }
 
-impl Store for Rough {
+impl Power for Passage {
+    fn state<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<PowerReading, Why>> {
+        Box::pin(self.through(self.inner.power.state(host)))
+    }
+
+    fn off<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>> {
+        Box::pin(self.through(self.inner.power.off(host)))
+    }
+
+    fn on<'a>(&'a self, host: &'a HostName) -> Fut<'a, Result<(), Why>> {
+        Box::pin(self.through(self.inner.power.on(host)))
+    }
+}
+
+impl Store for Passage {
     fn keep_plan<'a>(&'a self, plan: &'a Plan) -> Fut<'a, Result<(), StoreError>> {
         Box::pin(self.stored(self.inner.store.keep_plan(plan)))
     }

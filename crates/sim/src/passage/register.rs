@@ -1,8 +1,8 @@
-//! The register of instance HA in rough weather: every question passes through the store's weather, as all others do.
+//! The register of instance HA as one Ostler sees it: every question passes through the store's gate, as all others do.
 //!
-//! It adds trouble and takes nothing away.
+//! It must never ask or answer otherwise than the register itself.
 
-use super::rough::Rough;
+use super::Passage;
 use ostler_engine::seam::{Fut, Register, StoreError};
 use ostler_model::Timestamp;
 use ostler_model::ha::list::Query;
@@ -12,7 +12,7 @@ use ostler_model::ha::{
 };
 use ostler_model::ids::{HostId, IncidentId, NotificationId, SegmentId};
 
-impl Register for Rough {
+impl Register for Passage {
     fn segments<'a>(&'a self, query: &'a Query) -> Fut<'a, Result<Vec<Segment>, StoreError>> {
         Box::pin(self.stored(self.inner.store.segments(query)))
     }
