@@ -2,7 +2,8 @@
 //!
 //! It reads and checks; it opens nothing.
 
-use super::Page;
+use super::events::EventsTable;
+use super::{Events, Page};
 use crate::duration::Seconds;
 use crate::failure::Failure;
 use serde::Deserialize;
@@ -28,6 +29,8 @@ pub struct ServeTable {
     check_hosts: Option<bool>,
     keep: Option<Seconds>,
     disabled_by: Option<PathBuf>,
+    #[serde(default)]
+    events: EventsTable,
 }
 
 /// How the server serves.
@@ -47,6 +50,8 @@ pub struct Serve {
     pub keep_s: u32,
     /// A file that takes the server out of a load balancer while it is there.
     pub disabled_by: Option<PathBuf>,
+    /// Who is told what happens.
+    pub events: Events,
 }
 
 /// How the identity service is reached.
@@ -112,6 +117,7 @@ impl Page<'_> {
             checks_hosts: table.check_hosts.unwrap_or(true),
             keep_s: table.keep.map_or(KEEP_S, |time| time.0),
             disabled_by: table.disabled_by.as_deref().map(|path| self.path_of(path)),
+            events: self.events(table.events)?,
         })
     }
 

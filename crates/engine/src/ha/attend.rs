@@ -201,6 +201,10 @@ async fn outage(
         Ok(incident) => incident,
         Err(why) => return stands(site, record, Stage::Held, &why.what).await,
     };
+    if let (true, Some(word)) = (incident.runs.is_empty(), &incident.given_up) {
+        let why = format!("given up by {}: {}", word.who, word.why);
+        return close(site, record, Stage::Dismissed, &why).await;
+    }
     // Guards stand before the first run: what has begun is brought to its end.
     if incident.runs.is_empty()
         && let Err((stage, why)) = guards(site, &incident, segment, hosts).await?
@@ -252,7 +256,11 @@ async fn outage(
         Went::Asks(why) => stands(site, record, Stage::Held, &why.what).await,
         Went::Over(what) => {
             let nothing = incident.before.as_ref().is_none_or(std::collections::BTreeMap::is_empty);
-            let stage = if nothing { Stage::Nothing } else { Stage::Recovered };
+            let stage = match (&incident.given_up, nothing) {
+                (Some(_), _) => Stage::Failed,
+                (None, true) => Stage::Nothing,
+                (None, false) => Stage::Recovered,
+            };
             close(site, record, stage, &what).await
         }
     }
@@ -331,6 +339,7 @@ async fn guards(
             scale.fenced.push((HostName::new(known.name.as_str()), other.opened));
         }
     }
+    scale.released.extend(incident.released.iter().map(|_| host.clone()));
     if let Err(blocked) = storm_guard(host, segment, &scale, now, site.policy) {
         let stage = if blocked.is_final() { Stage::Dismissed } else { Stage::Held };
         return Ok(Err((stage, Why::new(blocked.to_string()))));

@@ -8,6 +8,7 @@ mod state;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::instance_ha;
 use clap::Subcommand;
 use ostler_model::ids::HostName;
 use ostler_world::power::{Machines, Proof, Refusal};
@@ -33,8 +34,9 @@ pub(super) async fn speak(context: &Context, verb: Power) -> Result<Exit, Failur
 }
 
 /// The machines of the cloud that is meant.
-fn machines(context: &Context) -> Result<Machines, Failure> {
-    Ok(Machines::without_words(context.cloud()?.power.clone()))
+async fn machines(context: &Context) -> Result<Machines, Failure> {
+    let words = instance_ha::words(context.store().await?);
+    Ok(Machines::new(context.cloud()?.power.clone(), words))
 }
 
 /// What was proved.
