@@ -5,7 +5,7 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::settings::{CloudSettings, closest};
+use crate::settings::closest;
 use ostler_engine::ha::{Fresh, Policy, SayingError, Shown, stands, word_of};
 use ostler_engine::run::{self, Run};
 use ostler_engine::seam::{Store, StoreError};
@@ -174,9 +174,11 @@ pub async fn as_they_stand(store: &dyn Store, incidents: Vec<Incident>) -> Vec<I
     standing
 }
 
-/// What a site wants of instance HA.
-pub fn policy(_cloud: &CloudSettings) -> Policy {
-    Policy::default()
+/// What a site wants of instance HA, by its settings.
+pub fn policy(context: &Context) -> Policy {
+    let settings = context.settings().ok().flatten();
+    let recovery = settings.and_then(|settings| settings.serve.as_ref()?.recovery.as_ref());
+    recovery.map_or_else(Policy::default, |recovery| recovery.policy.clone())
 }
 
 /// What the person who types says.

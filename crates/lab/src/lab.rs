@@ -24,7 +24,7 @@ use crate::package;
 use crate::progress::{Listener, Teller};
 use crate::release::Release;
 use crate::repository;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, write_private};
 use crate::settings::{self, Ground, Record};
 use crate::status::{self, LabStatus};
 use crate::tally::LoadReport;
@@ -127,6 +127,9 @@ impl Lab {
         let is_controller = ground.controllers().iter().any(|(name, _)| name == node);
         if ground.has_cloud() && is_controller {
             shares.push((self.images(), "/var/lib/glance/images", false));
+        }
+        if ground.has_cloud() && !is_controller {
+            shares.push((cloud::monitors::program(&self.paths.state), "/usr/bin/ostler", true));
         }
         Sockets { bridge: self.name.bridge(), storage_bridge: self.name.storage_bridge(), shares }
     }
@@ -264,14 +267,13 @@ impl Lab {
         try_join_all(computes.iter().map(|machine| machine.mount(&disks.compute))).await?;
         if ground.has_cloud() {
             cloud::form::give_to(&machines[0], &self.images(), "glance").await?;
+            cloud::monitors::keep(state, &secrets)?;
+            write_private(&state.join("bmc.password"), secrets.bmc.reveal())?;
         }
         let public_key = self.make_key(&machines[0]).await?;
-        let host_keys = try_join_all(
-            machines
-                .iter()
-                .enumerate()
-                .map(|(index, machine)| node_files::write(machine, index, &ground, &secrets, &public_key)),
-        )
+        let host_keys = try_join_all(machines.iter().enumerate().map(|(index, machine)| {
+            node_files::write(machine, index, &ground, &secrets, &public_key, state)
+        }))
         .await?;
         settings::write(state, &ground, &secrets, &host_keys)?;
         teller
@@ -314,7 +316,7 @@ impl Lab {
         let made_public = root.join("root/lab-key.pub");
         let public =
             std::fs::read_to_string(&made_public).map_err(LabError::file("reading", &made_public))?;
-        crate::secrets::write_private(&self.key(), &private)?;
+        write_private(&self.key(), &private)?;
         for path in [made, made_public] {
             std::fs::remove_file(&path).map_err(LabError::file("deleting", &path))?;
         }

@@ -4,6 +4,7 @@
 
 use crate::cloud::catalogue::{On, running_on};
 use crate::cloud::files as cloud;
+use crate::cloud::monitors;
 use crate::command::Command;
 use crate::error::LabError;
 use crate::image::write_file;
@@ -29,6 +30,7 @@ pub(crate) async fn write(
     ground: &Ground,
     secrets: &Secrets,
     public_key: &str,
+    state: &Path,
 ) -> Result<String, LabError> {
     let root = machine.root();
     let address = ground.nodes[index].1;
@@ -49,6 +51,9 @@ pub(crate) async fn write(
     }
     if ground.has_cloud() {
         cloud::write(&place, index, ground, secrets)?;
+        if index >= ground.controllers().len() {
+            monitors::write(&place, index, ground, state).await?;
+        }
     }
     for (home, user) in [("root", "root"), ("home/ostler", "ostler")] {
         place.owned(&format!("{home}/.ssh/authorized_keys"), 0o600, public_key, user)?;

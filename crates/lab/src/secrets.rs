@@ -46,6 +46,9 @@ pub(crate) struct Secrets {
     /// The user `admin` of the power controller.
     #[serde(default)]
     pub(crate) bmc: Secret,
+    /// The servers' key, from which each compute node's own is made.
+    #[serde(default)]
+    pub(crate) monitors: Secret,
     pub(crate) fernet: [Secret; 2],
     pub(crate) credential: [Secret; 2],
 }
@@ -60,6 +63,7 @@ impl Secrets {
             rabbit: password()?,
             erlang: password()?,
             bmc: password()?,
+            monitors: key()?,
             fernet: [key()?, key()?],
             credential: [key()?, key()?],
         })

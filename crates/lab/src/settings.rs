@@ -2,8 +2,10 @@
 //!
 //! Must never write a secret into a file that others can read.
 
+use crate::bmc;
 use crate::cache::write_whole;
 use crate::cloud::catalogue::Part;
+use crate::cloud::monitors::{HEARTBEAT_PORT, REPORTS_PORT};
 use crate::error::LabError;
 use crate::name::{LabName, Subnet, compute_name, controller_name};
 use crate::release::Release;
@@ -153,7 +155,26 @@ fn ostler_toml(ground: &Ground) -> String {
             "\n[clouds.{name}.nodes.{node}]\naddress = \"{address}\"\nroles = [\"{role}\"]\n"
         ));
     }
+    if ground.has_cloud() {
+        text.push_str(&instance_ha(ground));
+    }
     text
+}
+
+/// How machines are switched off, and how a server on this machine recovers from their failures.
+fn instance_ha(ground: &Ground) -> String {
+    let name = &ground.lab;
+    let (server, storage) = (ground.subnet.bridge_address(), ground.subnet.storage_bridge_address());
+    format!(
+        "\n[clouds.{name}.power]\nuse = [\"redfish\"]\n\n\
+         [clouds.{name}.power.means.redfish]\nkind = \"redfish\"\naddress = \"http://{server}:{bmc}\"\nuser = \"{user}\"\n\
+         password-file = \"bmc.password\"\nsystem = \"{{host}}\"\n\n\
+         [serve]\nlisten = \"{server}:{REPORTS_PORT}\"\nclouds-yaml = \"clouds.yaml\"\nclouds-entry = \"{name}\"\n\
+         server-keys = [\"server.key\"]\n\n\
+         [serve.recovery]\nheartbeat-listen = [\"{server}:{HEARTBEAT_PORT}\", \"{storage}:{HEARTBEAT_PORT}\"]\n",
+        bmc = bmc::PORT,
+        user = bmc::USER,
+    )
 }
 
 #[cfg(test)]

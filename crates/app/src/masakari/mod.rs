@@ -36,6 +36,7 @@ use fault::Fault;
 use microversion::Microversion;
 use ostler_engine::seam::{Clock, Store};
 use ostler_model::Timestamp;
+use ostler_world::monitor::keys::ServerKeys;
 use routes::{Action, Found, Place};
 use serde::Serialize;
 use std::future::Future;
@@ -61,6 +62,8 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// How callers are known.
     pub authentication: Authentication,
+    /// By what compute hosts are known that sign their reports; none: no host is.
+    pub host_keys: Option<ServerKeys>,
     /// Who may do what.
     pub policy: Policy,
     /// Says whether a host is one of the compute service; none: every name is taken.
@@ -139,7 +142,12 @@ impl Api {
         below: &str,
         bytes: &Bytes,
     ) -> (Answer, Option<Microversion>) {
-        let caller = match self.authentication.caller(&parts.headers).await {
+        let signed = authenticate::by_host_key(self.host_keys.as_ref(), parts, bytes, self.now());
+        let caller = match signed {
+            Some(caller) => caller,
+            None => self.authentication.caller(&parts.headers).await,
+        };
+        let caller = match caller {
             Ok(caller) => caller,
             Err(fault) => return (Err(fault), None),
         };

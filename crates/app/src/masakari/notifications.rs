@@ -9,6 +9,7 @@ use super::input;
 use super::microversion::Microversion;
 use super::paging::{Words, named};
 use super::{Answer, Api, Request, accepted, ok};
+use axum::http::StatusCode;
 use ostler_engine::triage::{Asks, asks};
 use ostler_model::ha::list::{Field, Filter};
 use ostler_model::ha::{
@@ -89,6 +90,15 @@ pub async fn create(api: &Api, request: &Request<'_>) -> Answer {
     let generated = input::required(&mut body, "generated_time", input::time)?;
     let payload = input::required(&mut body, "payload", |_, value| payload(kind, value))?;
     input::nothing_else(&body)?;
+    // A host is a witness of other hosts, and of nothing else that happens there.
+    if let Some(signer) = request.caller.host.as_ref().filter(|host| **host != hostname)
+        && kind != Kind::Host
+    {
+        return Err(Fault::new(
+            StatusCode::FORBIDDEN,
+            format!("Host {} reports its own instances and processes only.", shown(signer)),
+        ));
+    }
     let host = api.store.host(&Named::Name(hostname.clone())).await?.ok_or_else(|| {
         Fault::bad(format!(
             "Host with name {} could not be found: it is in no segment. Add it with `openstack segment host create`.",

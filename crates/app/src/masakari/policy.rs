@@ -325,6 +325,7 @@ mod tests {
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             is_for_system: false,
             is_everybody: false,
+            host: None,
         }
     }
 

@@ -5,6 +5,7 @@
 mod figures;
 mod herald;
 mod notify;
+mod recovery;
 mod tell;
 mod tidy;
 mod watch;
@@ -16,6 +17,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::masakari::{Api, Authentication, DOCUMENT, IsComputeHost, Policy};
 use crate::settings::Serve;
+use crate::settings::monitor::unusable;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -24,8 +26,10 @@ use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::routing::get;
 use figures::Figures;
 use ostler_engine::seam::Store;
+use ostler_world::monitor::keys::ServerKeys;
 use ostler_world::openstack::{Credentials, Tokens};
 use ostler_world::system::SystemClock;
+use recovery::Recoverer;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +50,7 @@ pub struct Server {
     figures: Arc<Figures>,
     tellers: Tellers,
     wanted: Serve,
+    recoverer: Option<Recoverer>,
 }
 
 impl Server {
@@ -71,12 +76,21 @@ impl Server {
                 (Authentication::Keystone { tokens, realm }, asked)
             }
         };
+        let keys = match wanted.server_keys.as_slice() {
+            [] => None,
+            paths => Some(ServerKeys::read(paths).map_err(unusable)?),
+        };
+        let recoverer = match &wanted.recovery {
+            None => None,
+            Some(recovery) => Some(Recoverer::prepare(context, recovery, keys.as_ref()).await?),
+        };
         let store = context.store().await?;
         let printer = context.printer;
         let api = Api {
             store,
             clock: Arc::new(SystemClock),
             authentication,
+            host_keys: keys,
             policy,
             is_compute_host,
             link_prefix: wanted.link_prefix.clone(),
@@ -84,11 +98,11 @@ impl Server {
             complain: Box::new(move |line| printer.progress_line(line)),
         };
         let (figures, tellers) = (Arc::default(), Tellers::prepare(&wanted.events)?);
-        Ok(Server { api: Arc::new(api), figures, tellers, wanted: wanted.clone() })
+        Ok(Server { api: Arc::new(api), figures, tellers, wanted: wanted.clone(), recoverer })
     }
 
     /// Serves until it is told to end.
-    pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
+    pub async fn run(mut self, context: &Context) -> Result<Exit, Failure> {
         let listen = self.wanted.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             Failure::failed(format!("cannot listen on {listen}: {error}"))
@@ -102,9 +116,15 @@ impl Server {
                 "warning: there is no authentication: whoever reaches this address may do everything",
             );
         }
-        printer.progress_line(
-            "warning: this version recovers nothing yet: reports are kept and shown, no host is fenced, no instance is moved",
-        );
+        match &mut self.recoverer {
+            Some(recoverer) => {
+                recoverer.listen().await?;
+                recoverer.words().iter().for_each(|line| printer.progress_line(line));
+            }
+            None => printer.progress_line(
+                "warning: nothing is recovered: reports are kept and shown, no host is fenced, no instance is moved; add `[serve.recovery]` to ostler.toml",
+            ),
+        }
         let router = router(&self.api, &self.figures, self.wanted.disabled_by.clone());
         self.tellers.begin(context, &self.api, &self.figures, &self.wanted.events);
         let ending = Arc::new(Notify::new());
@@ -112,6 +132,13 @@ impl Server {
         let serving =
             axum::serve(listener, router).with_graceful_shutdown(async move { told.notified().await });
         let tidying = tidy::tidy(Arc::clone(&self.api), self.wanted.keep_s);
+        let recoverer = self.recoverer;
+        let recovering = async {
+            match recoverer {
+                Some(recoverer) => recoverer.recover(context).await,
+                None => std::future::pending().await,
+            }
+        };
         let mut serving = Box::pin(std::future::IntoFuture::into_future(serving));
         printer.progress_line(&format!("serving instance HA on http://{address} (auth: {known_by})"));
         notify::ready();
@@ -122,6 +149,7 @@ impl Server {
                     Err(error) => Err(Failure::failed(format!("the server ended: {error}"))),
                 };
             }
+            why = recovering => return Err(Failure::failed(why).hint("start the server again")),
             () = tidying => {}
             () = notify::keep_alive() => {}
             () = context.until_stopped() => {}

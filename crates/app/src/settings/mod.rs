@@ -11,7 +11,7 @@ mod serve;
 
 pub use events::Events;
 pub use mistake::{at, closest, from_reader};
-pub use serve::Serve;
+pub use serve::{Recovery, Serve};
 
 use crate::failure::Failure;
 use file::{CloudTable, File};

@@ -6,6 +6,8 @@ use super::events::EventsTable;
 use super::{Events, Page};
 use crate::duration::Seconds;
 use crate::failure::Failure;
+use ostler_engine::ha::Policy;
+use ostler_world::monitor::heartbeat;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +33,32 @@ pub struct ServeTable {
     disabled_by: Option<PathBuf>,
     #[serde(default)]
     events: EventsTable,
+    #[serde(default)]
+    server_keys: Vec<PathBuf>,
+    recovery: Option<RecoveryTable>,
+}
+
+/// `[serve.recovery]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RecoveryTable {
+    cloud: Option<String>,
+    heartbeat_listen: Option<Vec<Spanned<String>>>,
+    #[serde(default = "silent_after")]
+    silent_after: Seconds,
+    #[serde(default = "compute_process")]
+    compute_process: String,
+    #[serde(default)]
+    policy: Policy,
+}
+
+/// Three beats of three seconds may be lost.
+fn silent_after() -> Seconds {
+    Seconds(10)
+}
+
+fn compute_process() -> String {
+    "nova-compute".to_owned()
 }
 
 /// How the server serves.
@@ -52,6 +80,25 @@ pub struct Serve {
     pub disabled_by: Option<PathBuf>,
     /// Who is told what happens.
     pub events: Events,
+    /// The files of the keys from which the hosts' keys are made; none: no host is known by a key.
+    pub server_keys: Vec<PathBuf>,
+    /// How hosts are recovered from; none: not at all.
+    pub recovery: Option<Recovery>,
+}
+
+/// How hosts are recovered from.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// Which cloud, if it is not the one that is meant anyway.
+    pub cloud: Option<String>,
+    /// Where heartbeats come in.
+    pub heartbeat_listen: Vec<SocketAddr>,
+    /// After how long without a beat a host is silent.
+    pub silent_after: Seconds,
+    /// The process whose end takes a host out of use.
+    pub compute_process: String,
+    /// What the site wants.
+    pub policy: Policy,
 }
 
 /// How the identity service is reached.
@@ -118,6 +165,37 @@ impl Page<'_> {
             keep_s: table.keep.map_or(KEEP_S, |time| time.0),
             disabled_by: table.disabled_by.as_deref().map(|path| self.path_of(path)),
             events: self.events(table.events)?,
+            recovery: table
+                .recovery
+                .map(|recovery| self.recovery(recovery, &table.server_keys))
+                .transpose()?,
+            server_keys: table.server_keys.iter().map(|path| self.path_of(path)).collect(),
+        })
+    }
+
+    fn recovery(&self, table: RecoveryTable, keys: &[PathBuf]) -> Result<Recovery, Failure> {
+        let heartbeat_listen = match table.heartbeat_listen {
+            None if keys.is_empty() => Vec::new(),
+            None => vec![SocketAddr::from(([0, 0, 0, 0], heartbeat::PORT))],
+            Some(listen) => listen
+                .iter()
+                .map(|address| match address.get_ref().parse() {
+                    Ok(_) if keys.is_empty() => Err(self
+                        .wrong(address, "heartbeats cannot be believed without a key")
+                        .hint("name the servers' key: `server-keys = [\"/etc/ostler/server.key\"]` below `[serve]`; docs/monitors.md")),
+                    Ok(address) => Ok(address),
+                    Err(_) => Err(self
+                        .wrong(address, "this is no address to listen on")
+                        .hint("an address is IP:PORT, for example 0.0.0.0:15869")),
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(Recovery {
+            cloud: table.cloud,
+            heartbeat_listen,
+            silent_after: table.silent_after,
+            compute_process: table.compute_process,
+            policy: table.policy,
         })
     }
 

@@ -176,6 +176,9 @@ impl Ground {
             sightings: &sightings,
             silent: &silent,
             released: &BTreeSet::new,
+            gone: &|_| false,
+            observer: &|_, _| {},
+            tell: &|_| {},
         };
         tokio::select! {
             () = attend(&site) => {}

@@ -4,15 +4,16 @@
 //! Whoever dies leaves nothing behind that another one does not find. It must never act on a host before its guards hold,
 //! nor let one incident wait for another.
 
-use super::confirm::{Confirmed, Says, Scale, Sighting, Witness, confirm, storm_guard};
+use super::confirm::{Blocked, Confirmed, Says, Scale, Sighting, Witness, confirm, storm_guard};
 use super::incident::{Incident, spares_in_use};
 use super::kept;
 use super::limits::may_restart;
 use super::moves::moves;
+use super::notice::{NOTICED, notice};
 use super::policy::{Policy, Segment};
 use super::restart::{NotRestarted, disable, restart};
 use super::watch::{Went, WorkError, work};
-use crate::run::{self, Ended, Run, RunState, later};
+use crate::run::{self, Ended, LeaseError, Observer, Run, RunState, later};
 use crate::seam::{Fut, Seams, StoreError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ostler_model::Timestamp;
@@ -59,6 +60,12 @@ pub struct Site<'a> {
     pub silent: &'a (dyn Fn() -> BTreeSet<HostName> + Send + Sync),
     /// Hosts that an operator has released from the storm guard.
     pub released: &'a (dyn Fn() -> BTreeSet<HostName> + Send + Sync),
+    /// Whether the owner of a lease is known to be gone: its work is taken over at once.
+    pub gone: &'a (dyn Fn(&str) -> bool + Send + Sync),
+    /// Hears of everything that a run does, when it is durable.
+    pub observer: Observer<'a>,
+    /// Hears what a person should read, in one line.
+    pub tell: &'a (dyn Fn(&str) + Send + Sync),
 }
 
 /// Attends for ever. Whoever calls it ends it by dropping it.
@@ -68,6 +75,7 @@ pub async fn attend(site: &Site<'_>) {
     loop {
         // A store that does not answer is asked again: nothing is remembered here that could be lost.
         let open = site.seams.store.open_incidents().await.unwrap_or_default();
+        let _asked_again = notice(site, &open).await;
         for record in open {
             if in_hand.len() < AT_ONCE_MAX && in_hand.insert(record.id.clone()) {
                 at_work.push(Box::pin(until_over(site, record.id)));
@@ -88,13 +96,22 @@ pub async fn attend(site: &Site<'_>) {
 
 /// Works on one incident until it is closed.
 async fn until_over(site: &Site<'_>, id: IncidentId) -> IncidentId {
+    let mut last_trouble = String::new();
     loop {
         let pause_ms = match site.seams.store.incident(&id).await {
             Ok(Some(record)) if record.closed.is_none() => match once(site, record).await {
                 Ok(Some(pause_ms)) => pause_ms,
                 Ok(None) => return id,
-                // Somebody else is at it, or the store is away: look again.
-                Err(_) => WAIT_MS,
+                // Somebody else is at it: look again.
+                Err(WorkError::Lease(LeaseError::Held { .. })) => WAIT_MS,
+                Err(error) => {
+                    let trouble = error.to_string();
+                    if trouble != last_trouble {
+                        (site.tell)(&format!("incident {id}: {trouble}; it is tried again"));
+                        last_trouble = trouble;
+                    }
+                    WAIT_MS
+                }
             },
             Ok(_) => return id,
             Err(_) => WAIT_MS,
@@ -115,6 +132,7 @@ async fn once(site: &Site<'_>, record: ha::Incident) -> Result<Option<u64>, Work
     let hosts = store.hosts(&Query::default()).await?;
     let segment = kept::segment(&segment, &hosts, site.no_fence);
     let notification = store.notification(&Named::Id(record.notification.to_string())).await?;
+    let reporter = notification.as_ref().map(|notification| notification.reporter.clone());
     match notification.map(|notification| notification.payload) {
         Some(Payload::Instance { instance_uuid, .. }) => {
             instance(site, record, &segment, &instance_uuid.as_str().into()).await
@@ -122,7 +140,9 @@ async fn once(site: &Site<'_>, record: ha::Incident) -> Result<Option<u64>, Work
         Some(Payload::Process { process_name, .. }) => {
             process(site, record, &segment, &host, &process_name).await
         }
-        Some(Payload::Host { .. }) | None => outage(site, record, &segment, &host, &hosts).await,
+        Some(Payload::Host { .. }) | None => {
+            outage(site, record, &segment, &host, &hosts, reporter.as_deref()).await
+        }
     }
 }
 
@@ -145,6 +165,7 @@ async fn stands(
         (record.stage, record.why) = (stage, why.to_owned());
         let record = save(site, &record).await?;
         answer(site, &record, Status::Running, Some(why)).await?;
+        tell(site, &record).await;
     }
     Ok(Some(WAIT_MS))
 }
@@ -165,7 +186,20 @@ async fn close(
     // The answer comes first: an incident that is closed is looked at no more.
     answer(site, &record, status, Some(why)).await?;
     save(site, &record).await?;
+    tell(site, &record).await;
     Ok(None)
+}
+
+/// Tells a person how an incident stands, by the name of its host.
+async fn tell(site: &Site<'_>, record: &ha::Incident) {
+    let host = site.seams.store.host(&Named::Id(record.host.to_string())).await;
+    let host = host.ok().flatten().map_or_else(|| record.host.to_string(), |host| host.name);
+    let of = match record.key.as_str().split_once('/') {
+        Some(("vm", id)) => format!("instance {id} on {host}"),
+        Some(("process", rest)) => format!("{} on {host}", rest.rsplit('/').next().unwrap_or_default()),
+        _ => host,
+    };
+    (site.tell)(&format!("{of}: {}: {} (incident {})", record.stage, record.why, record.id));
 }
 
 /// Moves the notifications of an incident on.
@@ -194,6 +228,7 @@ async fn outage(
     segment: &Segment,
     host: &ha::Host,
     hosts: &[ha::Host],
+    reporter: Option<&str>,
 ) -> Result<Option<u64>, WorkError> {
     let store = site.seams.store.as_ref();
     let name = HostName::new(host.name.as_str());
@@ -207,7 +242,7 @@ async fn outage(
     }
     // Guards stand before the first run: what has begun is brought to its end.
     if incident.runs.is_empty()
-        && let Err((stage, why)) = guards(site, &incident, segment, hosts).await?
+        && let Err((stage, why)) = guards(site, &record, &incident, segment, hosts, reporter).await?
     {
         return match stage {
             Stage::Dismissed => close(site, record, stage, &why.what).await,
@@ -241,9 +276,17 @@ async fn outage(
         kept
     };
     let mut incident = incident;
-    let went =
-        work(site.seams, &mut incident, site.cloud, segment, site.policy, site.owner, &keep, &|_, _| {})
-            .await;
+    let went = work(
+        site.seams,
+        &mut incident,
+        site.cloud,
+        segment,
+        site.policy,
+        (site.owner, site.gone),
+        &keep,
+        site.observer,
+    )
+    .await;
     let record = latest.into_inner();
     told(site, &record, &incident, hosts).await?;
     match went? {
@@ -317,9 +360,11 @@ async fn told(
 /// Whether a host may be recovered from; if not, how the incident stands and why.
 async fn guards(
     site: &Site<'_>,
+    record: &ha::Incident,
     incident: &Incident,
     segment: &Segment,
     hosts: &[ha::Host],
+    reporter: Option<&str>,
 ) -> Result<Result<(), (Stage, Why)>, WorkError> {
     let (store, now) = (site.seams.store.as_ref(), site.seams.clock.now());
     let host = &incident.host;
@@ -329,6 +374,8 @@ async fn guards(
         fenced: Vec::new(),
         released: (site.released)(),
     };
+    // Who is in no segment is no measure for those who are.
+    scale.silent.retain(|name| scale.watched.contains(name));
     for other in store.incidents(LOOK_BACK).await? {
         let known = hosts.iter().find(|host| host.id == other.host);
         let (true, Some(known)) = (other.key.as_str().starts_with("host/"), known) else { continue };
@@ -339,14 +386,29 @@ async fn guards(
             scale.fenced.push((HostName::new(known.name.as_str()), other.opened));
         }
     }
-    scale.released.extend(incident.released.iter().map(|_| host.clone()));
-    if let Err(blocked) = storm_guard(host, segment, &scale, now, site.policy) {
+    // Where a person says that it is off, no power is taken: there is nothing to hold back.
+    let has_word = incident.word.is_some();
+    if has_word || incident.released.is_some() {
+        scale.released.insert(host.clone());
+    }
+    let guarded = storm_guard(host, segment, &scale, now, site.policy);
+    let is_vouched = |blocked: &Blocked| has_word && matches!(blocked, Blocked::NoFence { .. });
+    if let Some(blocked) = guarded.err().filter(|blocked| !is_vouched(blocked)) {
         let stage = if blocked.is_final() { Stage::Dismissed } else { Stage::Held };
         return Ok(Err((stage, Why::new(blocked.to_string()))));
     }
     let mut sightings = (site.sightings)(host);
-    // The report stands as long as its incident does: monitors send the same one again and again.
-    sightings.push(Sighting { witness: Witness::Cluster, says: Says::Dead, at: now });
+    // What we noticed ourselves is the agent's word and no second witness.
+    let is_reported = reporter != Some(NOTICED) || {
+        let joined = store.joined(&record.id).await?;
+        joined
+            .iter()
+            .any(|joined| joined.reporter != NOTICED && matches!(joined.payload, Payload::Host { .. }))
+    };
+    if is_reported {
+        // The report stands as long as its incident does: monitors send the same one again and again.
+        sightings.push(Sighting { witness: Witness::Cluster, says: Says::Dead, at: now });
+    }
     if let Some(word) = &incident.word {
         sightings.push(Sighting { witness: Witness::Person, says: Says::Dead, at: word.at });
     }
@@ -359,9 +421,23 @@ async fn guards(
     }
     Ok(match confirm(host, &sightings, now, site.policy) {
         Confirmed::Dead(_) => Ok(()),
-        Confirmed::Not(why) => Err((Stage::Held, why)),
+        Confirmed::Not(why) => {
+            let lives =
+                |witness| sightings.iter().any(|seen| seen.witness == witness && seen.says == Says::Alive);
+            let is_wrong = match is_reported {
+                false => lives(Witness::Agent),
+                true => {
+                    let since = now.duration_since(record.opened).as_millis();
+                    (lives(Witness::Agent) || lives(Witness::Compute)) && since > WRONG_REPORT_MS
+                }
+            };
+            Err((if is_wrong { Stage::Dismissed } else { Stage::Held }, why))
+        }
     })
 }
+
+/// A report of a host that still lives after this time was wrong, or the host is back: a later one opens a new incident.
+const WRONG_REPORT_MS: i128 = 300_000;
 
 /// How long a compute service may be silent and still live: two reports and a bit.
 const SILENT_MS: i128 = 25_000;
@@ -468,9 +544,9 @@ async fn drive(site: &Site<'_>, record: ha::Incident, id: &RunId) -> Result<Opti
         RunState::Running => {}
     }
     let name = format!("ha/{}", record.key);
-    let lease = run::take(store, clock, &name, site.owner, &|_| false).await?;
+    let lease = run::take(store, clock, &name, site.owner, &site.gone).await?;
     let _closed_meanwhile = store.hold_incident(&record.id, later(clock.now(), HOLD_MS)).await?;
-    let ended = run::drive(id, site.seams, lease.clone(), &|_, _| {}).await;
+    let ended = run::drive(id, site.seams, lease.clone(), site.observer).await;
     let _ends_by_itself = run::give_back(store, clock, &lease).await;
     match ended? {
         Ended::Closed(_) => close(site, record, Stage::Recovered, "done").await,

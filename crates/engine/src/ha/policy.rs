@@ -58,7 +58,7 @@ pub enum LocalDisks {
 
 /// What a site wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Policy {
     /// Whether instances are moved that nobody marked.
     pub evacuate_all: bool,

@@ -21,6 +21,9 @@ const RULE: &str = "instance HA";
 /// else has changed it meanwhile; then nothing further is done.
 pub type Keep<'a> = &'a (dyn Fn(&Incident) -> Fut<'a, Result<(), StoreError>> + Send + Sync);
 
+/// Who works, and whether another owner of a lease is known to be gone.
+pub type Owner<'a> = (&'a str, &'a (dyn Fn(&str) -> bool + Send + Sync));
+
 /// Where one turn of work has left an outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Went {
@@ -78,7 +81,7 @@ pub async fn work(
     cloud: &str,
     segment: &Segment,
     policy: &Policy,
-    owner: &str,
+    (owner, gone): Owner<'_>,
     keep: Keep<'_>,
     observer: Observer<'_>,
 ) -> Result<Went, WorkError> {
@@ -92,7 +95,6 @@ pub async fn work(
         return Ok(Went::Later { ms: WAIT_MS, why });
     }
     let name = format!("ha/{}", incident.host);
-    let gone = |_: &str| false;
     let lease = run::take(seams.store.as_ref(), seams.clock.as_ref(), &name, owner, &gone).await?;
     let went = turn(seams, incident, cloud, segment, policy, &lease, keep, observer).await;
     // Given back in any case: whoever comes next need not wait for its end.

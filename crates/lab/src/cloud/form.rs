@@ -66,8 +66,8 @@ pub(crate) async fn form(
     teller.tell("cluster", "the services start");
     try_join_all(computes.iter().map(|machine| {
         machine.run(
-            "starting nova-compute",
-            "systemctl enable --quiet --now nova-compute.service",
+            "starting nova-compute and its monitors",
+            "systemctl enable --quiet --now nova-compute.service ostler-monitor-host.service ostler-monitor-process.service",
             START_LIMIT,
         )
     }))
@@ -147,14 +147,19 @@ async fn seen(api: &Api, ground: &Ground) -> Result<(), LabError> {
 
 /// The compute nodes that are up and known to the scheduler.
 async fn compute_nodes_up(api: &Api) -> Result<Vec<String>, LabError> {
+    let answer = api.get(NOVA, "/v2.1/os-services?binary=nova-compute").await?;
+    let services = answer["services"].as_array().cloned().unwrap_or_default();
+    // A service that is new counts as up for a while, then as down until its first report: that one must have come.
+    let has_reported = |host: &str| {
+        services.iter().any(|service| {
+            service["host"] == host && service["state"] == "up" && service["updated_at"].is_string()
+        })
+    };
     let answer = api.get(NOVA, "/v2.1/os-hypervisors/detail").await?;
     let all = answer["hypervisors"].as_array().cloned().unwrap_or_default();
     let is_up = |hypervisor: &&Value| hypervisor["state"] == "up";
-    Ok(all
-        .iter()
-        .filter(is_up)
-        .filter_map(|hypervisor| hypervisor["service"]["host"].as_str().map(str::to_owned))
-        .collect())
+    let hosts = all.iter().filter(is_up).filter_map(|hypervisor| hypervisor["service"]["host"].as_str());
+    Ok(hosts.filter(|host| has_reported(host)).map(str::to_owned).collect())
 }
 
 /// Where the nodes' copies of images lie on this machine: they are one folder, as storage that controllers share is.

@@ -82,13 +82,13 @@ pub(crate) async fn make(
             match (of("ACTIVE"), of("ERROR")) {
                 (active, _) if active >= usize::from(count) => Seen::Holds(Ok(())),
                 (active, 0) => Seen::NotYet(format!("{active} of {count} ACTIVE")),
-                (active, failed) => Seen::Holds(Err(LabError::Service {
-                    what: format!("making {count} instances"),
-                    why: format!(
-                        "{failed} ended in ERROR, {active} are ACTIVE; nova says: {}",
-                        fault(&servers)
-                    ),
-                })),
+                (active, failed) => {
+                    let says = fault(api, &servers).await;
+                    Seen::Holds(Err(LabError::Service {
+                        what: format!("making {count} instances"),
+                        why: format!("{failed} ended in ERROR, {active} are ACTIVE; nova says: {says}"),
+                    }))
+                }
             }
         }
         Err(error) => Seen::NotYet(error.to_string()),
@@ -103,7 +103,12 @@ async fn servers(api: &Api) -> Result<Vec<Value>, LabError> {
     Ok(answer["servers"].as_array().cloned().unwrap_or_default())
 }
 
-/// What Nova says of the first instance that failed.
-fn fault(servers: &[Value]) -> &str {
-    servers.iter().find_map(|server| server["fault"]["message"].as_str()).unwrap_or("nothing")
+/// What Nova says of the first instance that failed: a list has it not always.
+async fn fault(api: &Api, servers: &[Value]) -> String {
+    let failed = servers.iter().find(|server| server["status"] == "ERROR");
+    let Some(id) = failed.and_then(|server| server["id"].as_str()) else { return "nothing".to_owned() };
+    match api.get(NOVA, &format!("/v2.1/servers/{id}")).await {
+        Ok(answer) => answer["server"]["fault"]["message"].as_str().unwrap_or("nothing").to_owned(),
+        Err(error) => error.to_string(),
+    }
 }

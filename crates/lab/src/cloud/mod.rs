@@ -8,4 +8,5 @@ pub(crate) mod files;
 pub(crate) mod form;
 pub(crate) mod identity;
 pub(crate) mod instances;
+pub(crate) mod monitors;
 pub(crate) mod packages;

@@ -465,7 +465,8 @@ async fn work_off(seams: Seams, book: Arc<Book>, host: HostName, name: String) -
             let kept: Fut<'_, Result<(), StoreError>> = Box::pin(async move { kept });
             kept
         };
-        let went = work(&seams, &mut incident, "c", &segment, &policy, &name, &keep, &|_, _| {}).await;
+        let went =
+            work(&seams, &mut incident, "c", &segment, &policy, (&name, &|_| false), &keep, &|_, _| {}).await;
         let pause_ms = match went {
             Ok(Went::On) => 0,
             Ok(Went::Later { ms, .. }) => ms,

@@ -95,6 +95,9 @@ impl Ground {
             sightings: &sightings,
             silent: &silent,
             released: &BTreeSet::new,
+            gone: &|_| false,
+            observer: &|_, _| {},
+            tell: &|_| {},
         };
         let (one, two) = (site(0), site(1));
         tokio::select! {

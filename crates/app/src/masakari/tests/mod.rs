@@ -78,6 +78,7 @@ impl Desk {
             store,
             clock: Arc::new(Ticking::default()),
             authentication: Authentication::Nobody,
+            host_keys: None,
             policy: Policy::default(),
             is_compute_host: None,
             link_prefix: None,

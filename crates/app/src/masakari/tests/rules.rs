@@ -5,9 +5,12 @@ use super::super::authenticate::Caller;
 use super::Desk;
 use axum::body::Body;
 use axum::http::Request;
+use ostler_world::monitor::keys::ServerKeys;
+use ostler_world::monitor::report::sign;
 use ostler_world::openstack::{Credentials, Identity, Interface, Named, Scope, Tokens};
 use ostler_world::web::Trust;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -179,4 +182,77 @@ async fn without_authentication_everybody_is_an_admin_of_any_project() {
     let caller = desk.api.authentication.caller(&Default::default()).await.unwrap();
     assert!(matches!(caller.as_ref(), Caller { is_everybody: true, project: None, .. }));
     desk.get("/v1/0123456789abcdef/segments").await.is(200);
+}
+
+/// A desk that knows hosts by their keys, and a signed report of one of them.
+fn signed_desk() -> (super::Desk, ServerKeys) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("server.key");
+    std::fs::write(&path, "a server key that is long enough for this test").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let keys = ServerKeys::read(&[path]).unwrap();
+    let mut desk = Desk::new();
+    desk.api.host_keys = Some(keys.clone());
+    (desk, keys)
+}
+
+/// What a monitor on `signer` sends about something on `hostname`.
+async fn signed(
+    desk: &Desk,
+    keys: &ServerKeys,
+    signer: &str,
+    kind: &str,
+    hostname: &str,
+    payload: Value,
+) -> u16 {
+    let body = json!({"notification": {
+        "type": kind, "hostname": hostname, "generated_time": "2026-11-27T21:54:16.950951", "payload": payload,
+    }})
+    .to_string();
+    let key = keys.of(signer).next().unwrap();
+    let headers = sign(&key, signer, desk.api.clock.now(), "POST", "/v1/notifications", body.as_bytes());
+    let mut request =
+        Request::builder().method("POST").uri("/v1/notifications").header("content-type", "application/json");
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    desk.raw(request.body(Body::from(body)).unwrap()).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn a_host_that_signs_reports_itself_and_is_a_witness_of_others() {
+    let (desk, keys) = signed_desk();
+    let segment = desk.segment("s").await;
+    for host in ["cmp1", "cmp2"] {
+        desk.host(&segment, host).await;
+    }
+    let process = json!({"event": "STOPPED", "process_name": "nova-compute"});
+    let gone = json!({"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"});
+    assert_eq!(signed(&desk, &keys, "cmp1", "PROCESS", "cmp1", process.clone()).await, 202);
+    assert_eq!(signed(&desk, &keys, "cmp1", "COMPUTE_HOST", "cmp2", gone).await, 202);
+    assert_eq!(signed(&desk, &keys, "cmp1", "PROCESS", "cmp2", process).await, 403, "what it cannot know");
+}
+
+#[tokio::test]
+async fn whoever_signs_may_do_nothing_but_report() {
+    let (desk, keys) = signed_desk();
+    let key = keys.of("cmp1").next().unwrap();
+    let mut request = Request::builder().method("GET").uri("/v1/segments");
+    for (name, value) in sign(&key, "cmp1", desk.api.clock.now(), "GET", "/v1/segments", b"") {
+        request = request.header(name, value);
+    }
+    assert_eq!(desk.raw(request.body(Body::empty()).unwrap()).await.status.as_u16(), 403);
+}
+
+#[tokio::test]
+async fn a_signature_that_is_not_good_is_refused_where_nobody_else_would_be() {
+    let (desk, keys) = signed_desk();
+    let key = keys.of("cmp1").next().unwrap();
+    let mut request = Request::builder().method("POST").uri("/v1/notifications");
+    for (name, value) in
+        sign(&key, "cmp1", desk.api.clock.now(), "POST", "/v1/notifications", b"another body")
+    {
+        request = request.header(name, value);
+    }
+    assert_eq!(desk.raw(request.body(Body::from("{}")).unwrap()).await.status.as_u16(), 401);
 }

@@ -40,7 +40,7 @@ pub(super) async fn coverage(context: &Context, typed: Coverage) -> Result<Exit,
     let mut hosts: Vec<HostName> = services.services.keys().cloned().chain(known).collect();
     hosts.sort();
     hosts.dedup();
-    let found = ahead(&site, &registered, &hosts).await?;
+    let found = ahead(context, &site, &registered, &hosts).await?;
     if context.printer.is_json() {
         context.printer.json(&view::coverage_json(&found))?;
     } else {
@@ -51,11 +51,12 @@ pub(super) async fn coverage(context: &Context, typed: Coverage) -> Result<Exit,
 
 /// What would become of the instances of each of these hosts, if it alone failed now.
 pub(super) async fn ahead(
+    context: &Context,
     site: &Site,
     registered: &Registered,
     hosts: &[HostName],
 ) -> Result<Vec<Foresight>, Failure> {
-    let (policy, power) = (policy(&site.cloud), shown(&site.cloud.power));
+    let (policy, power) = (policy(context), shown(&site.cloud.power));
     let mut found = Vec::with_capacity(hosts.len());
     let mut rest: Option<Compute> = None;
     for some in hosts.chunks(HOSTS_AT_ONCE) {

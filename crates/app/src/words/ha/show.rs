@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, Kind};
 use crate::instance_ha::{Registered, incident_named, policy, runs_of};
 use crate::view::incident::{self as view, Told};
 use clap::Args;
-use ostler_engine::ha::{Policy, stands, tale};
+use ostler_engine::ha::{stands, tale};
 use ostler_model::ha::Named;
 
 /// The course of one incident: how long what took, and each instance.
@@ -29,8 +29,7 @@ pub(super) async fn show(context: &Context, typed: Show) -> Result<Exit, Failure
     let opener = store.notification(&Named::Id(incident.notification.to_string())).await?;
     let runs = runs_of(store.as_ref(), &incident).await;
     (incident.stage, incident.why) = stands(&incident, &runs);
-    // Without settings the course is the same; only why an instance was left alone may be said otherwise.
-    let policy = context.cloud().map_or_else(|_| Policy::default(), policy);
+    let policy = policy(context);
     let tale = tale(&incident, opener.as_ref(), &host, &runs, &policy)
         .map_err(|why| Failure::because(Kind::Failed, &why))?;
     let joined = store.joined(&incident.id).await?;

@@ -38,7 +38,7 @@ pub(super) async fn simulate(context: &Context, typed: Simulate) -> Result<Exit,
         let meant = closest(&typed.host, services.keys().map(HostName::as_str));
         return Err(failure.maybe_hint(meant.map(|name| format!("did you mean `{name}`?"))));
     }
-    let found = ahead(&site, &registered, std::slice::from_ref(&host)).await?;
+    let found = ahead(context, &site, &registered, std::slice::from_ref(&host)).await?;
     for foresight in &found {
         if context.printer.is_json() {
             context.printer.json(foresight)?;
