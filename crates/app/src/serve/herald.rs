@@ -6,8 +6,10 @@
 
 use super::figures::Figures;
 use super::watch::course;
+use crate::context::IsGone;
 use crate::instance_ha::{Registered, runs_of};
 use crate::view::incident::{Told as Page, course_json, incident_json};
+use ostler_engine::ha::Policy;
 use ostler_engine::run::{LeaseError, take};
 use ostler_engine::seam::{Clock, Lease, Store, StoreError};
 use ostler_model::Timestamp;
@@ -25,8 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The lease of the one who tells.
 const LEASE: &str = "ha/events";
 
-/// How long it holds, from each look on. Longer than one message may take with all its tries.
-const LEASE_MS: i64 = 300_000;
+/// How long it holds, from each look and each try on: longer than a try and the pause behind it.
+const LEASE_MS: i64 = 60_000;
 
 /// Incidents of which is known what was told: open ones, and the newest.
 const LOOK_BACK: u32 = 500;
@@ -65,8 +67,12 @@ pub struct Herald {
     pub figures: Arc<Figures>,
     /// The webhook.
     pub webhook: Webhook,
+    /// What the site wants of recoveries.
+    pub policy: Policy,
     /// This server, for the lease.
     pub owner: String,
+    /// Whether the owner of a lease is known to be gone.
+    pub is_gone: IsGone,
     /// Hears of failures.
     pub complain: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -94,7 +100,7 @@ async fn turn(herald: &Herald, lease: &mut Option<Lease>) -> Result<(), StoreErr
     let (store, clock) = (herald.store.as_ref(), herald.clock.as_ref());
     let held = match lease.take() {
         Some(held) if store.renew_lease(&held, until(clock)).await? => held,
-        _ => match take(store, clock, LEASE, &herald.owner, &|_| false).await {
+        _ => match take(store, clock, LEASE, &herald.owner, herald.is_gone.as_ref()).await {
             Ok(taken) => taken,
             // Somebody else tells.
             Err(LeaseError::Held { .. }) => return Ok(()),
@@ -119,8 +125,7 @@ async fn turn(herald: &Herald, lease: &mut Option<Lease>) -> Result<(), StoreErr
             left -= 1;
             let body = body(herald, event, incident).await?;
             let id = format!("{}/{event}/{}", incident.id, incident.version);
-            send(herald, &id, &body.to_string()).await;
-            if !store.renew_lease(&held, until(clock)).await? {
+            if !send(herald, &held, &id, &body.to_string()).await? {
                 *lease = None;
                 return Ok(());
             }
@@ -192,7 +197,7 @@ async fn body(herald: &Herald, event: &str, incident: &Incident) -> Result<Value
     let now = herald.clock.now();
     let mut page = incident_json(&registered, incident, now);
     if event == "incident.closed"
-        && let Some(tale) = course(store, &registered, incident).await
+        && let Some(tale) = course(store, &registered, incident, &herald.policy).await
     {
         let runs = runs_of(store, incident).await;
         let told = Page { registered: &registered, incident, tale: &tale, runs: &runs, joined: &[] };
@@ -201,14 +206,17 @@ async fn body(herald: &Herald, event: &str, incident: &Incident) -> Result<Value
     Ok(json!({ "event": event, "at": now, "incident": page }))
 }
 
-/// Sends one message until it is taken, or will not be.
-async fn send(herald: &Herald, id: &str, body: &str) {
+/// Sends one message until it is taken, or will not be. False: another server tells now.
+async fn send(herald: &Herald, lease: &Lease, id: &str, body: &str) -> Result<bool, StoreError> {
     let mut pause = PAUSE;
     for attempt in 1..=TRIES {
+        if !herald.store.renew_lease(lease, until(herald.clock.as_ref())).await? {
+            return Ok(false);
+        }
         match herald.webhook.send(id, body).await {
             Ok(()) => {
                 herald.figures.sent("webhook", "taken");
-                return;
+                return Ok(true);
             }
             Err(error) if error.may_pass && attempt < TRIES => {
                 herald.figures.sent("webhook", "failed");
@@ -221,10 +229,11 @@ async fn send(herald: &Herald, id: &str, body: &str) {
             Err(error) => {
                 herald.figures.sent("webhook", "dropped");
                 (herald.complain)(&format!("the webhook did not take {id}, which is dropped: {error}"));
-                return;
+                return Ok(true);
             }
         }
     }
+    Ok(true)
 }
 
 #[cfg(test)]

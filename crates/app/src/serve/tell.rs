@@ -7,6 +7,7 @@ use super::herald::{Herald, herald};
 use super::watch::{Watch, watch};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::instance_ha::policy;
 use crate::masakari::Api;
 use crate::settings::Events;
 use axum::body::Body;
@@ -52,6 +53,7 @@ impl Tellers {
             figures: Arc::clone(figures),
             alertmanagers: self.alertmanagers,
             events: events.clone(),
+            policy: policy(context),
             complain: complain(),
         };
         tokio::spawn(watch(looks));
@@ -61,7 +63,9 @@ impl Tellers {
                 clock: Arc::clone(&api.clock),
                 figures: Arc::clone(figures),
                 webhook,
+                policy: policy(context),
                 owner: context.lease_owner(),
+                is_gone: context.is_gone(),
                 complain: complain(),
             };
             tokio::spawn(herald(tells));

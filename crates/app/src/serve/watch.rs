@@ -48,6 +48,8 @@ pub struct Watch {
     pub alertmanagers: Vec<Alertmanager>,
     /// How they are told.
     pub events: Events,
+    /// What the site wants of recoveries.
+    pub policy: Policy,
     /// Hears of failures.
     pub complain: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -92,7 +94,7 @@ async fn look(
     let over = || incidents.iter().filter(|incident| incident.closed.is_some());
     if let Some(before) = closed {
         for incident in over().filter(|incident| !before.contains(&incident.id)) {
-            let course = course(store, &registered, incident).await;
+            let course = course(store, &registered, incident, &watch.policy).await;
             watch.figures.closed(incident.stage.word(), about(incident), course.as_ref());
         }
     }
@@ -101,11 +103,16 @@ async fn look(
 }
 
 /// The course of an incident, where it can be read.
-pub async fn course(store: &dyn Store, registered: &Registered, incident: &Incident) -> Option<Tale> {
+pub async fn course(
+    store: &dyn Store,
+    registered: &Registered,
+    incident: &Incident,
+    policy: &Policy,
+) -> Option<Tale> {
     let opener = store.notification(&Named::Id(incident.notification.to_string())).await.ok()?;
     let runs = runs_of(store, incident).await;
     let host = registered.host_name(incident);
-    tale(incident, opener.as_ref(), &host, &runs, &Policy::default()).ok()
+    tale(incident, opener.as_ref(), &host, &runs, policy).ok()
 }
 
 /// What an incident is about, in one of three words.
@@ -240,7 +247,8 @@ fn alerts(
         let about = registered.about(incident);
         let told = |summary: String| {
             let mut told = vec![("summary", summary), ("description", incident.why.clone())];
-            told.extend(way_out(incident, host.as_str()).map(|way_out| ("hint", way_out)));
+            let way_out = way_out(incident, host.as_str()).filter(|_| needs_a_person(incident, now));
+            told.extend(way_out.map(|way_out| ("hint", way_out)));
             told
         };
         match incident.closed {
@@ -361,7 +369,8 @@ mod tests {
         let well = registered(true, false);
         assert_eq!(names(&well, &[incident(Stage::Working, None)], 20), ["OstlerIncident"]);
         let both = ["OstlerIncident", "OstlerWaitsForPerson"];
-        assert_eq!(names(&well, &[incident(Stage::Held, None)], 20), both);
+        assert_eq!(names(&well, &[incident(Stage::Held, None)], 20), ["OstlerIncident"]);
+        assert_eq!(names(&well, &[incident(Stage::Held, None)], 100), both);
         assert_eq!(names(&well, &[incident(Stage::Proof, None)], 20), ["OstlerIncident"]);
         assert_eq!(names(&well, &[incident(Stage::Proof, None)], 100), both);
     }
@@ -383,9 +392,9 @@ mod tests {
 
     #[test]
     fn what_stands_is_counted_by_stage_and_reason() {
-        let levels = levels(&registered(false, true), &[incident(Stage::Held, None)], at(20));
+        let levels = levels(&registered(false, true), &[incident(Stage::Held, None)], at(100));
         assert_eq!(levels.open, BTreeMap::from([(("held", "host"), 1)]));
-        assert_eq!((levels.waiting, levels.oldest_s, levels.off), (1, 10.0, 1));
+        assert_eq!((levels.waiting, levels.oldest_s, levels.off), (1, 90.0, 1));
         assert_eq!(levels.unprotected, BTreeMap::from([("under-recovery", 1), ("switched-off", 1)]));
     }
 }

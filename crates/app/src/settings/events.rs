@@ -54,7 +54,8 @@ impl Page<'_> {
                 let place = format!("{}:{line}", self.path.display());
                 Err(Failure::usage(format!(
                     "{place}: the address begins with neither `https://` nor `http://`"
-                )))
+                ))
+                .hint("write it whole: `https://HOST[:PORT]/PATH`"))
             }
         };
         if let Some(more) = table.alertmanager.get(ALERTMANAGERS_MAX) {

@@ -223,7 +223,7 @@ impl Ground {
             .map(str::to_owned)
             .collect();
         for name in names {
-            page = page.replace(&name, "[UUID]");
+            page = page.replace(&name, "[UUID]").replace(&name[..8], "xxxxxxxx");
         }
         page
     }
@@ -299,7 +299,7 @@ fn a_person_stops_tries_again_and_switches_off() {
 fn what_is_not_protected_is_named_with_its_reason() {
     told(async {
         let mut ground = ground().await;
-        let mut stray = Instance::new("tpm-1", Resources { vcpus: 1, ram_mb: 1_024, disk_gb: 1 });
+        let mut stray = Instance::new("lone-1", Resources { vcpus: 1, ram_mb: 1_024, disk_gb: 1 });
         stray.metadata.insert("HA_Enabled".into(), "yes".into());
         ground.outage.ground().nova.place(0, stray, Some(&"cmp3".into()));
         ground.outage.add_host(HostSpec::new("cmp9"));

@@ -20,8 +20,9 @@ use std::collections::BTreeMap;
 /// Characters by which an incident is named where there is little room.
 const SHORT: usize = 8;
 
-/// How long a recovery may wait for a proof until somebody should know.
-const PROOF_PATIENCE_MS: u64 = 60_000;
+/// How long an outage may wait for its witnesses, or for a proof, until somebody should know: a compute service counts as
+/// heard for half a minute.
+const PATIENCE_MS: u64 = 60_000;
 
 /// How all stand.
 pub struct Overview<'a> {
@@ -52,9 +53,12 @@ pub fn way_out(incident: &Incident, host: &str) -> Option<String> {
 
 /// Whether an incident can only go on with a person.
 pub fn needs_a_person(incident: &Incident, now: Timestamp) -> bool {
+    let is_long = between(incident.opened, now) >= PATIENCE_MS;
     match incident.stage {
-        Stage::Held | Stage::Room => true,
-        Stage::Proof => between(incident.opened, now) >= PROOF_PATIENCE_MS,
+        Stage::Room => true,
+        // Before the first round its guards and witnesses are asked again and again.
+        Stage::Held => is_long || !incident.body.runs.is_empty(),
+        Stage::Proof => is_long,
         _ => false,
     }
 }
@@ -288,6 +292,7 @@ pub fn course(printer: &Printer, told: &Told<'_>, now: Timestamp) -> String {
     };
     text.push_str(&format!("  segment {segment}, opened {}, {end}\n", local(incident.opened)));
     if incident.closed.is_none()
+        && needs_a_person(incident, now)
         && let Some(way_out) = way_out(incident, told.registered.host_name(incident).as_str())
     {
         text.push_str(&format!("  hint: {way_out}\n"));

@@ -348,7 +348,7 @@ mod tests {
     fn compute(instances: &[Instance]) -> Compute {
         let service = Service {
             hypervisor: None,
-            zone: "nova".into(),
+            zone: "here".into(),
             up: true,
             enabled: true,
             reason: None,

@@ -196,8 +196,8 @@ async fn every_schema_of_masakari_is_taken_over_with_its_identities() {
     insta::assert_snapshot!(format!("not taken\n{}\nmind\n{}", left.join("\n"), mind.join("\n")), @r"
     not taken
     notification 2cb10000-0000-0000-0000-000000000033: what it says cannot be read
-    1 moves: their notifications are gone or not taken
-    what 1 tasks told: it is cut off in the database
+    moves whose notifications are gone or not taken: 1
+    tasks whose progress the database has cut off: 1
     mind
     instance HA is off for the segment rack-c
     host cmp2 is on maintenance, so nothing protects it; if it is well: `ostler ha return cmp2`

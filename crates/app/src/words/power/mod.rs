@@ -35,8 +35,12 @@ pub(super) async fn speak(context: &Context, verb: Power) -> Result<Exit, Failur
 
 /// The machines of the cloud that is meant.
 async fn machines(context: &Context) -> Result<Machines, Failure> {
-    let words = instance_ha::words(context.store().await?);
-    Ok(Machines::new(context.cloud()?.power.clone(), words))
+    let power = context.cloud()?.power.clone();
+    // A machine must be switched off also while the state is away: only persons' words are missing then.
+    Ok(match context.store().await {
+        Ok(store) => Machines::new(power, instance_ha::words(store)),
+        Err(_) => Machines::without_words(power),
+    })
 }
 
 /// What was proved.

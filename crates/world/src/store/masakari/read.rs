@@ -409,7 +409,7 @@ impl Source {
         moves.reverse();
         if orphans > 0 {
             // Masakari's own purge leaves them behind.
-            left.push(format!("{orphans} moves: their notifications are gone or not taken"));
+            left.push(format!("moves whose notifications are gone or not taken: {orphans}"));
         }
         found.moves = moves;
         found.left.extend(left);
@@ -447,7 +447,7 @@ impl Source {
         }
         if unreadable > 0 {
             // A progress of more than 64 KiB was cut off by the database.
-            found.left.push(format!("what {unreadable} tasks told: it is cut off in the database"));
+            found.left.push(format!("tasks whose progress the database has cut off: {unreadable}"));
         }
         Ok(())
     }
@@ -517,7 +517,8 @@ fn told(notification: &str, atom: &str, name: &str, state: &str, meta: &Value) -
                 task: task.clone(),
                 state,
                 permille: (progress * 1_000.0).clamp(0.0, 1_000.0) as u16,
-                at: format!("{}Z", stamp.trim_end_matches('Z')).parse().ok()?,
+                // Without a zone it is universal time.
+                at: stamp.parse().or_else(|_| format!("{stamp}Z").parse()).ok()?,
                 message: step["message"].as_str().unwrap_or_default().to_owned(),
             })
         })
