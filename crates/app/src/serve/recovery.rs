@@ -11,13 +11,17 @@ use crate::view::time_of_day;
 use crate::wiring::Site;
 use ostler_engine::ha::heartbeat::{Patience, Presence, View};
 use ostler_engine::ha::{Says, Sighting, Witness, attend};
+use ostler_engine::seam::Store;
 use ostler_engine::{ha, run::Run};
 use ostler_model::Timestamp;
 use ostler_model::event::Entry;
+use ostler_model::ha::list::Query;
 use ostler_model::ids::HostName;
 use ostler_world::monitor::heartbeat::{Heard, listen};
 use ostler_world::monitor::keys::ServerKeys;
-use std::collections::BTreeSet;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
@@ -119,12 +123,16 @@ impl Recoverer {
             .collect();
         let printer = context.printer;
         let observer = move |run: &Run, entry: &Entry| {
-            if let Some(line) = progress::line(&printer, run, entry, false) {
+            if printer.is_json() {
+                printer.json_line(entry);
+            } else if let Some(line) = progress::line(&printer, run, entry, false) {
                 printer.progress_line(&line);
             }
         };
-        let tell =
-            move |line: &str| printer.progress_line(&format!("{}  {line}", time_of_day(Timestamp::now())));
+        let tell = move |line: &str| match printer.is_json() {
+            true => printer.json_line(&json!({ "at": Timestamp::now(), "says": line })),
+            false => printer.progress_line(&format!("{}  {line}", time_of_day(Timestamp::now()))),
+        };
         let is_gone = self.is_gone.as_ref();
         let wants = ha::Site {
             seams: &self.site.seams,
@@ -140,7 +148,14 @@ impl Recoverer {
             observer: &observer,
             tell: &tell,
         };
+        let remembering = async {
+            match &self.heard {
+                Some(heard) => remember(self.site.seams.store.as_ref(), heard, &tell).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            () = remembering => "nobody remembers hosts any more".to_owned(),
             () = attend(&wants) => "nobody attends to incidents any more".to_owned(),
             Some(ended) = listening.join_next() => {
                 let why = ended.map_or_else(|error| error.to_string(), |error| error.to_string());
@@ -149,6 +164,54 @@ impl Recoverer {
         }
     }
 }
+
+/// How often is looked at who is heard, to remember it.
+const REMEMBER_EVERY: Duration = Duration::from_secs(2);
+
+/// After how many of these looks hosts that are not heard here are looked up among those that others heard.
+const ASK_OTHERS_EVERY: u32 = 15;
+
+/// The kind of the note that says whether a host is expected to be heard.
+const HEARD_NOTE: &str = "heartbeat";
+
+/// Remembers durably which hosts were heard: one that dies while no server looks must be missed by the next one.
+async fn remember(store: &dyn Store, heard: &Heard, tell: &(dyn Fn(&str) + Send + Sync)) {
+    let mut noted: BTreeMap<HostName, bool> = BTreeMap::new();
+    for look in 0u32.. {
+        let view = heard.view();
+        if look % ASK_OTHERS_EVERY == 0 {
+            let is_heard = |host: &HostName| view.as_ref().is_some_and(|view| view.hosts.contains_key(host));
+            let registered = store.hosts(&Query::default()).await.unwrap_or_default();
+            for host in registered.iter().map(|host| HostName::new(host.name.as_str())) {
+                if !is_heard(&host)
+                    && store.note(host.as_str(), HEARD_NOTE).await == Ok(Some(EXPECTED.into()))
+                {
+                    heard.expect(host);
+                }
+            }
+        }
+        for (host, seen) in view.iter().flat_map(|view| &view.hosts) {
+            let is_expected = match seen.presence {
+                Presence::Heard | Presence::Partly { .. } => true,
+                Presence::GoneOnPurpose { .. } | Presence::Unwatched { .. } => false,
+                _ => continue,
+            };
+            let note = if is_expected { EXPECTED } else { "left" };
+            // What cannot be written now is written at the next look.
+            if noted.get(host) != Some(&is_expected)
+                && store.keep_note(host.as_str(), HEARD_NOTE, note).await.is_ok()
+            {
+                noted.insert(host.clone(), is_expected);
+                let says = if is_expected { "is heard" } else { "said that it stops, and is heard no more" };
+                tell(&format!("{host} {says}"));
+            }
+        }
+        tokio::time::sleep(REMEMBER_EVERY).await;
+    }
+}
+
+/// The note of a host that spoke last without saying that it stops.
+const EXPECTED: &str = "heard";
 
 /// What our own heartbeats say of a host. Where they cannot tell they say nothing.
 fn sighted(view: &View, host: &HostName) -> Vec<Sighting> {

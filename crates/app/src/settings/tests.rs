@@ -248,3 +248,48 @@ fn mistakes_about_power_are_shown_with_their_place() {
 "
     ));
 }
+
+const RECOVERY: &str = r#"
+[serve]
+auth = "noauth"
+server-keys = ["server.key"]
+
+[serve.recovery]
+silent-after = "8s"
+
+[serve.recovery.policy]
+local-disks = "rebuild"
+storm-hosts = 3
+"#;
+
+#[test]
+fn what_is_not_said_of_a_recovery_is_as_the_documentation_says() {
+    let settings = parse(&format!("{GOOD}{RECOVERY}")).unwrap();
+    let recovery = settings.serve.unwrap().recovery.unwrap();
+    assert_eq!(recovery.heartbeat_listen, ["0.0.0.0:15869".parse().unwrap()]);
+    assert_eq!((recovery.silent_after.0, recovery.compute_process.as_str()), (8, "nova-compute"));
+    let wanted = ostler_engine::ha::Policy {
+        local_disks: ostler_engine::ha::LocalDisks::Rebuild,
+        storm_hosts: 3,
+        ..ostler_engine::ha::Policy::default()
+    };
+    assert_eq!(recovery.policy, wanted);
+}
+
+#[test]
+fn a_server_without_that_table_recovers_nothing() {
+    let (without, _) = RECOVERY.split_once("[serve.recovery]").unwrap();
+    assert!(parse(&format!("{GOOD}{without}")).unwrap().serve.unwrap().recovery.is_none());
+}
+
+#[test]
+fn heartbeats_that_nobody_could_believe_are_refused() {
+    let text = RECOVERY
+        .replace("server-keys = [\"server.key\"]\n", "")
+        .replace("silent-after = \"8s\"", "heartbeat-listen = [\"0.0.0.0:15869\"]");
+    let said = parse(&format!("{GOOD}{text}")).unwrap_err().to_string();
+    assert!(
+        said.contains("heartbeats cannot be believed without a key") && said.contains("server-keys"),
+        "{said}"
+    );
+}

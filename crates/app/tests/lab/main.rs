@@ -8,6 +8,7 @@ mod ground;
 mod isolated;
 mod kills;
 mod nova;
+mod nova_ha;
 mod offline;
 mod power;
 mod serve;

@@ -1,31 +1,34 @@
 //! A lab with Nova: what its compute nodes, their hypervisors and their power controllers do when luck is bad.
 //!
-//! A lab of its own (one controller, two compute nodes), so that the others keep theirs.
+//! A lab of its own (one controller, four compute nodes), so that the others keep theirs.
 
 use crate::ground::{Ended, lab_named};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-const NOVA: &str = "nova";
+pub const NOVA: &str = "nova";
 
 /// How long Nova may take to see that a compute node is down or up: eight seconds by its settings, and a busy machine.
-const SEEN_LIMIT: Duration = Duration::from_secs(120);
+pub const SEEN_LIMIT: Duration = Duration::from_secs(120);
 /// How long an evacuation may take.
-const MOVE_LIMIT: Duration = Duration::from_secs(180);
+pub const MOVE_LIMIT: Duration = Duration::from_secs(180);
 
-fn lab(words: &[&str]) -> Ended {
+pub fn lab(words: &[&str]) -> Ended {
     lab_named(NOVA, words)
 }
 
-/// A lab with all nodes on, all links whole, honest power controllers, and two servers that are ACTIVE.
+/// The lab's compute nodes.
+pub const COMPUTES: [&str; 4] = ["cmp1", "cmp2", "cmp3", "cmp4"];
+
+/// A lab with all nodes on, all links whole, honest power controllers, and servers that are ACTIVE.
 #[track_caller]
-fn ready() {
+pub fn ready() {
     if lab(&["status"]).code != 0 || servers().is_empty() {
         lab(&["down"]).expect(0);
-        let words = ["up", "--controllers", "1", "--release", "2025.1", "--with", "nova", "--computes", "2"];
-        lab(&[&words[..], &["--instances", "2"]].concat()).expect(0);
+        let words = ["up", "--controllers", "1", "--release", "2025.1", "--with", "nova", "--computes", "4"];
+        lab(&[&words[..], &["--instances", "8"]].concat()).expect(0);
     }
-    for node in ["cmp1", "cmp2"] {
+    for node in COMPUTES {
         lab(&["bmc", node, "--honest"]).expect(0);
     }
     for server in servers().iter().filter(|server| server["status"] == "SHUTOFF") {
@@ -38,7 +41,7 @@ fn ready() {
 
 /// An order to a server.
 #[track_caller]
-fn act(server: &str, order: &Value) {
+pub fn act(server: &str, order: &Value) {
     nova("POST", &format!("/servers/{server}/action"), order);
 }
 
@@ -49,13 +52,13 @@ fn data(body: &Value) -> String {
 
 /// A command as root on the controller.
 #[track_caller]
-fn on_controller(script: &str) -> String {
+pub fn on_controller(script: &str) -> String {
     lab(&["ssh", "ctl1", "--", script]).expect(0).out.trim().to_owned()
 }
 
 /// A request to Nova with the administrator's rights.
 #[track_caller]
-fn nova(method: &str, path: &str, body: &Value) -> Value {
+pub fn nova(method: &str, path: &str, body: &Value) -> Value {
     let script = format!(
         ". /root/openrc; curl -s -X {method} -H \"X-Auth-Token: $(lab-token)\" -H 'OpenStack-API-Version: compute 2.95' \
          {} \"$NOVA_URL{path}\"",
@@ -64,25 +67,25 @@ fn nova(method: &str, path: &str, body: &Value) -> Value {
     serde_json::from_str(&on_controller(&script)).unwrap_or(Value::Null)
 }
 
-fn servers() -> Vec<Value> {
+pub fn servers() -> Vec<Value> {
     let found = nova("GET", "/servers/detail?all_tenants=1", &Value::Null);
     found["servers"].as_array().cloned().unwrap_or_default()
 }
 
-fn host_of(server: &str) -> (String, String) {
+pub fn host_of(server: &str) -> (String, String) {
     let found = nova("GET", &format!("/servers/{server}"), &Value::Null);
     let text = |name: &str| found["server"][name].as_str().unwrap_or_default().to_owned();
     (text("OS-EXT-SRV-ATTR:host"), text("status"))
 }
 
-fn service_state(host: &str) -> String {
+pub fn service_state(host: &str) -> String {
     let found = nova("GET", &format!("/os-services?binary=nova-compute&host={host}"), &Value::Null);
     found["services"][0]["state"].as_str().unwrap_or_default().to_owned()
 }
 
 /// The instances that the node's own hypervisor runs, or has.
 #[track_caller]
-fn guests(node: &str, state: &str) -> Vec<String> {
+pub fn guests(node: &str, state: &str) -> Vec<String> {
     let page = lab(&["hypervisor", node, "--format", "json"]).expect(0).out;
     let page: Value = serde_json::from_str(&page).unwrap();
     let all = page["guests"].as_array().unwrap();
@@ -114,12 +117,12 @@ fn reset(node: &str, order: &str) -> u16 {
 }
 
 #[track_caller]
-fn power_state(node: &str) -> String {
+pub fn power_state(node: &str) -> String {
     redfish(node, "GET", "", &Value::Null).1["PowerState"].as_str().unwrap_or_default().to_owned()
 }
 
 #[track_caller]
-fn has_power(node: &str) -> bool {
+pub fn has_power(node: &str) -> bool {
     let page = lab(&["status", "--format", "json"]).out;
     let page: Value = serde_json::from_str(&page).unwrap();
     let nodes = page["nodes"].as_array().unwrap();
@@ -127,7 +130,7 @@ fn has_power(node: &str) -> bool {
 }
 
 #[track_caller]
-fn wait_until(what: &str, limit: Duration, holds: impl Fn() -> bool) {
+pub fn wait_until(what: &str, limit: Duration, holds: impl Fn() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < limit, "{what} did not come about within {limit:?}");
@@ -146,9 +149,9 @@ fn mend(node: &str) {
 #[ignore = "needs root and a lab: ./test lab"]
 fn a_cloud_comes_up_and_its_hypervisors_have_what_nova_says() {
     ready();
-    lab(&["status"]).expect(0).says(&["cmp1", "cmp2", "power controllers serve"]);
+    lab(&["status"]).expect(0).says(&["cmp1", "cmp4", "power controllers serve"]);
     let servers = servers();
-    assert_eq!(servers.len(), 2);
+    assert_eq!(servers.len(), 8);
     for server in &servers {
         assert_eq!(server["status"], "ACTIVE");
         let host = server["OS-EXT-SRV-ATTR:host"].as_str().unwrap();

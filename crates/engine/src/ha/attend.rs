@@ -12,6 +12,7 @@ use super::moves::moves;
 use super::notice::{NOTICED, notice};
 use super::policy::{Policy, Segment};
 use super::restart::{NotRestarted, disable, restart};
+use super::steps::steps;
 use super::watch::{Went, WorkError, work};
 use crate::run::{self, Ended, LeaseError, Observer, Run, RunState, later};
 use crate::seam::{Fut, Seams, StoreError};
@@ -21,9 +22,9 @@ use ostler_model::compute::Scope;
 use ostler_model::event::{Actor, Why};
 use ostler_model::ha::list::Query;
 use ostler_model::ha::{self, HostChange, Named, Payload, Stage, Status};
-use ostler_model::ids::{HostName, IncidentId, RunId};
+use ostler_model::ids::{HostName, IncidentId, MoveId, RunId};
 use ostler_model::plan::Plan;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How often the register is looked at: a report must not wait longer than that.
 const LOOK_MS: u64 = 500;
@@ -39,6 +40,9 @@ const LOOK_BACK: u32 = 500;
 
 /// Pause before an incident is looked at again that waits for something.
 const WAIT_MS: u64 = 1_000;
+
+/// How often clients are told how far a run is.
+const TELL_EVERY_MS: u64 = 3_000;
 
 /// What a server attends with.
 pub struct Site<'a> {
@@ -73,9 +77,16 @@ pub async fn attend(site: &Site<'_>) {
     let mut at_work: FuturesUnordered<Fut<'_, IncidentId>> = FuturesUnordered::new();
     let mut in_hand: BTreeSet<IncidentId> = BTreeSet::new();
     loop {
-        // A store that does not answer is asked again: nothing is remembered here that could be lost.
-        let open = site.seams.store.open_incidents().await.unwrap_or_default();
-        let _asked_again = notice(site, &open).await;
+        let mut looking = Box::pin(look(site));
+        let open = loop {
+            tokio::select! {
+                biased;
+                open = &mut looking => break open,
+                Some(done) = at_work.next(), if !at_work.is_empty() => {
+                    in_hand.remove(&done);
+                }
+            }
+        };
         for record in open {
             if in_hand.len() < AT_ONCE_MAX && in_hand.insert(record.id.clone()) {
                 at_work.push(Box::pin(until_over(site, record.id)));
@@ -91,6 +102,17 @@ pub async fn attend(site: &Site<'_>) {
                 }
             }
         }
+    }
+}
+
+/// The incidents that are open, those among them that were noticed just now. A store that does not answer is asked again:
+/// nothing is remembered here that could be lost.
+async fn look(site: &Site<'_>) -> Vec<ha::Incident> {
+    let store = site.seams.store.as_ref();
+    let open = store.open_incidents().await.unwrap_or_default();
+    match notice(site, &open).await {
+        Ok(true) => store.open_incidents().await.unwrap_or(open),
+        Ok(false) | Err(_) => open,
     }
 }
 
@@ -276,7 +298,8 @@ async fn outage(
         kept
     };
     let mut incident = incident;
-    let went = work(
+    let mut before = Told::default();
+    let working = work(
         site.seams,
         &mut incident,
         site.cloud,
@@ -285,10 +308,25 @@ async fn outage(
         (site.owner, site.gone),
         &keep,
         site.observer,
-    )
-    .await;
+    );
+    // Clients want to see it go on, and a run may take minutes. What cannot be told now is told at its end. The two go on
+    // beside each other: neither may ever wait for the other while that one is not polled.
+    let telling = async {
+        loop {
+            site.seams.clock.sleep(TELL_EVERY_MS).await;
+            let record = latest.lock().await.clone();
+            if let Ok(so_far) = kept::read(&record, &name) {
+                let _told_at_the_end = told(site, &record, &so_far, hosts, &mut before).await;
+            }
+        }
+    };
+    let went = tokio::select! {
+        biased;
+        went = working => went,
+        () = telling => return Ok(Some(WAIT_MS)),
+    };
     let record = latest.into_inner();
-    told(site, &record, &incident, hosts).await?;
+    told(site, &record, &incident, hosts, &mut before).await?;
     match went? {
         Went::On => Ok(Some(0)),
         Went::Later { ms, why } => {
@@ -298,7 +336,7 @@ async fn outage(
         }
         Went::Asks(why) => stands(site, record, Stage::Held, &why.what).await,
         Went::Over(what) => {
-            let nothing = incident.before.as_ref().is_none_or(std::collections::BTreeMap::is_empty);
+            let nothing = incident.before.as_ref().is_none_or(BTreeMap::is_empty);
             let stage = match (&incident.given_up, nothing) {
                 (Some(_), _) => Stage::Failed,
                 (None, true) => Stage::Nothing,
@@ -328,23 +366,40 @@ async fn stage_of(incident: &Incident, site: &Site<'_>) -> Stage {
     }
 }
 
-/// Writes down what clients are told: moves, and which reserved hosts are in use.
+/// What clients were told in this turn of work, so that it is not written again and again.
+#[derive(Default)]
+struct Told {
+    marks: BTreeSet<String>,
+    moves: BTreeMap<MoveId, (ha::MoveStatus, Option<String>)>,
+}
+
+/// Writes down what clients are told: moves, steps, and which reserved hosts are in use.
 async fn told(
     site: &Site<'_>,
     record: &ha::Incident,
     incident: &Incident,
     hosts: &[ha::Host],
+    before: &mut Told,
 ) -> Result<(), WorkError> {
     let store = site.seams.store.as_ref();
     let now = site.seams.clock.now();
     let runs = runs_of(site, &incident.runs).await;
     let moved = moves(&runs);
-    let empty = std::collections::BTreeMap::new();
+    let empty = BTreeMap::new();
     let names = incident.before.as_ref().unwrap_or(&empty);
-    let rows: Vec<ha::Move> =
+    let stands = |row: &ha::Move| (row.status, row.destination.clone());
+    let mut rows: Vec<ha::Move> =
         moved.iter().map(|moved| kept::move_record(moved, &record.notification, names, now)).collect();
+    rows.retain(|row| before.moves.get(&row.id) != Some(&stands(row)));
     if !rows.is_empty() {
         store.keep_moves(&rows).await?;
+        before.moves.extend(rows.iter().map(|row| (row.id.clone(), stands(row))));
+    }
+    let mut done = steps(&runs, &record.notification);
+    done.retain(|step| !before.marks.contains(&step.mark));
+    if !done.is_empty() {
+        store.append_progress(&done).await?;
+        before.marks.extend(done.into_iter().map(|step| step.mark));
     }
     for spare in spares_in_use(&runs).keys() {
         let landed = moved.iter().any(|moved| moved.dest.as_ref() == Some(spare));

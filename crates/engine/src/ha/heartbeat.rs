@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use ostler_model::ids::HostName;
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Lives of a host's monitor that are remembered, so that an old one cannot be played again: a monitor that is
 /// restarted more often than this within the time that a packet is believed has other troubles.
@@ -123,6 +123,8 @@ struct Heard {
 pub struct Heartbeats {
     patience: Patience,
     hosts: BTreeMap<HostName, Heard>,
+    /// Hosts that somebody heard before us.
+    expected: BTreeSet<HostName>,
     awake_since: Timestamp,
     last_look: Timestamp,
 }
@@ -211,7 +213,18 @@ impl View {
 impl Heartbeats {
     /// Nothing heard yet.
     pub fn new(patience: Patience, now: Timestamp) -> Heartbeats {
-        Heartbeats { patience, hosts: BTreeMap::new(), awake_since: now, last_look: now }
+        let (hosts, expected) = (BTreeMap::new(), BTreeSet::new());
+        Heartbeats { patience, hosts, expected, awake_since: now, last_look: now }
+    }
+
+    /// Expects a host that was heard before we began, or by another server: one that died meanwhile is silent from the end
+    /// of our patience on.
+    pub fn expect(&mut self, host: HostName) -> Result<(), NotHeard> {
+        if self.expected.len() >= self.patience.hosts_max {
+            return Err(NotHeard::Full);
+        }
+        self.expected.insert(host);
+        Ok(())
     }
 
     /// Takes a beat in, whose signature is good.
@@ -270,6 +283,7 @@ impl Heartbeats {
     /// Forgets a host that is gone for good.
     pub fn forget(&mut self, host: &HostName) {
         self.hosts.remove(host);
+        self.expected.remove(host);
     }
 
     /// Who is there. Must be called at least once a second: a longer gap is taken as our own sleep.
@@ -282,7 +296,7 @@ impl Heartbeats {
         let is_patient = ms_between(self.awake_since, now) < silent_after_ms;
         let is_silent = |line: &Line| ms_between(line.heard, now) > silent_after_ms;
         let deaf = self.deaf(&is_silent);
-        let hosts = self
+        let mut hosts: BTreeMap<HostName, HostSeen> = self
             .hosts
             .iter()
             .map(|(host, heard)| {
@@ -316,6 +330,12 @@ impl Heartbeats {
                 (host.clone(), HostSeen { presence, networks, storage: heard.storage })
             })
             .collect();
+        let since = self.awake_since;
+        for host in self.expected.iter().filter(|host| !self.hosts.contains_key(*host)) {
+            let presence = if is_patient { Presence::Unheard { since } } else { Presence::Silent { since } };
+            let seen = HostSeen { presence, networks: BTreeMap::new(), storage: Storage::NotWatched };
+            hosts.insert(host.clone(), seen);
+        }
         let patient_until = is_patient.then(|| {
             Timestamp::from_millisecond(self.awake_since.as_millisecond() + silent_after_ms).unwrap_or(now)
         });

@@ -19,6 +19,7 @@ mod place;
 mod policy;
 mod recover;
 mod restart;
+mod steps;
 mod tale;
 #[cfg(test)]
 mod tests;

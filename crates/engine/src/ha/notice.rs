@@ -19,8 +19,9 @@ pub const NOTICED: &str = "ostler: heartbeats";
 /// How long a new incident counts as worked on before somebody has come to it.
 const PICKED_UP_WITHIN_MS: i64 = 60_000;
 
-/// Opens an incident for each host that is silent and has none.
-pub(super) async fn notice(site: &Site<'_>, open: &[Incident]) -> Result<(), StoreError> {
+/// Opens an incident for each host that is silent and has none. True: there is a new one.
+pub(super) async fn notice(site: &Site<'_>, open: &[Incident]) -> Result<bool, StoreError> {
+    let mut is_any = false;
     let store = site.seams.store.as_ref();
     for name in (site.silent)() {
         let is_missed = (site.sightings)(&name)
@@ -64,10 +65,11 @@ pub(super) async fn notice(site: &Site<'_>, open: &[Incident]) -> Result<(), Sto
             at_work_until: crate::run::later(now, PICKED_UP_WITHIN_MS),
         };
         if let Reported::Kept(kept) = store.report(&Report { notification, opening: Some(opening) }).await? {
+            is_any = true;
             (site.tell)(&format!("{name} is silent on every network: notification {}", kept.id));
         }
     }
-    Ok(())
+    Ok(is_any)
 }
 
 /// A random identity in the form that clients expect (version 4).

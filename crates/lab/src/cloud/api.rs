@@ -61,6 +61,11 @@ impl Api {
         Ok(Self { address, token })
     }
 
+    /// The token that all requests are made with.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Makes one request; the status is for the caller to judge.
     pub(crate) async fn ask(
         &self,

@@ -10,3 +10,4 @@ pub(crate) mod identity;
 pub(crate) mod instances;
 pub(crate) mod monitors;
 pub(crate) mod packages;
+pub(crate) mod trial;

@@ -7,7 +7,7 @@ use ostler_engine::seam::{Clock, Register};
 use ostler_model::ha::list::Query;
 use ostler_model::ha::{
     Host, HostStatus, IncidentKey, MoveStatus, Named, Notification, Opening, Payload, Report, Stage, Status,
-    Turn,
+    TaskState, Turn,
 };
 use ostler_model::ids::HostName;
 use ostler_sim::nova::{Compute, GuestState, HostSpec, Instance, InstanceId, Resources, Settings};
@@ -135,6 +135,11 @@ fn a_dead_host_is_answered_with_moves_flags_and_a_finished_notification() {
         assert!(
             moves.iter().all(|moved| moved.status == MoveStatus::Succeeded && moved.destination.is_some())
         );
+        let steps = ground.store.progress(&"n1".into()).await.unwrap();
+        let tasks: Vec<_> =
+            ["isolate cmp1", "move"].map(|task| steps.iter().rfind(|step| step.task == task)).into();
+        let ends: Vec<_> = tasks.into_iter().flatten().map(|step| (step.state, step.permille)).collect();
+        assert_eq!(ends, [(TaskState::Success, 1_000); 2], "each wave is a task that clients see done");
         let host = ground.host().await;
         assert!(host.under_recovery && !host.on_maintenance);
         let incidents = ground.store.incidents(10).await.unwrap();

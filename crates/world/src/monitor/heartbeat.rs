@@ -299,6 +299,14 @@ impl Heard {
         self.refused.lock().map(|refused| *refused).unwrap_or_default()
     }
 
+    /// Expects a host that was heard before we began, or by another server.
+    pub fn expect(&self, host: HostName) {
+        // There are no more of them than hosts that can be heard.
+        if let Ok(mut heard) = self.heartbeats.lock() {
+            let _full = heard.expect(host);
+        }
+    }
+
     /// Forgets a host that is gone for good.
     pub fn forget(&self, host: &HostName) {
         if let Ok(mut heard) = self.heartbeats.lock() {

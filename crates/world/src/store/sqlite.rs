@@ -16,6 +16,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 
@@ -43,7 +44,12 @@ struct Waiting {
 }
 
 /// The state in a file.
-pub(super) struct Sqlite {
+///
+/// Every statement runs in a task of its own. Callers are polled by turns, and one whose turn does not come must not hold
+/// the connection that another one waits for.
+pub(super) struct Sqlite(Arc<File>);
+
+struct File {
     path: PathBuf,
     place: String,
     connection: Mutex<Option<SqliteConnection>>,
@@ -56,7 +62,7 @@ impl Sqlite {
     pub(super) async fn open(path: PathBuf) -> Result<Self, StoreError> {
         make(&path)?;
         let place = path.display().to_string();
-        let store = Self {
+        let store = File {
             path,
             place,
             connection: Mutex::new(None),
@@ -69,9 +75,11 @@ impl Sqlite {
             Err(Unmigrated::Refused(error)) => return Err(error),
             Err(Unmigrated::Sql(error)) => return Err(explain(&store.path, &error)),
         }
-        Ok(store)
+        Ok(Self(Arc::new(store)))
     }
+}
 
+impl File {
     async fn connect(&self) -> Result<SqliteConnection, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
@@ -145,65 +153,85 @@ impl Sqlite {
             _ => Fault::Failed(explain(&self.path, error)),
         }
     }
+
+    async fn change(&self, statements: &[Statement<'static>]) -> Result<u64, Fault> {
+        for _ in 0..HANDED_ON_MAX {
+            let (tell, mut told) = oneshot::channel();
+            let statements = statements.iter().map(Statement::owned).collect();
+            self.waiting().push(Waiting { statements, tell });
+            let answer = loop {
+                let mut kept = tokio::select! {
+                    biased;
+                    answer = &mut told => break answer.ok(),
+                    kept = self.connection.lock() => kept,
+                };
+                match told.try_recv() {
+                    Ok(answer) => break Some(answer),
+                    Err(oneshot::error::TryRecvError::Closed) => break None,
+                    Err(oneshot::error::TryRecvError::Empty) => {}
+                }
+                // Taken, not borrowed: if the caller goes away in the middle, the connection and whatever
+                // transaction it was in go too, and the next caller opens another one.
+                let connection = kept.take();
+                let some: Vec<Waiting> = {
+                    let mut waiting = self.waiting();
+                    // Nobody waits any more for what a caller that went away has left.
+                    waiting.retain(|one| !one.tell.is_closed());
+                    let count = waiting.len().min(SHARED_MAX);
+                    waiting.drain(..count).collect()
+                };
+                *kept = self.commit(connection, some).await;
+            };
+            if let Some(answer) = answer {
+                return answer;
+            }
+            // Whoever ran it went away, and everything that was run with it was undone.
+        }
+        Err(Fault::Failed(unavailable(
+            format!("changes to {} are given up again and again", self.place),
+            "Nothing was changed. Try again.",
+        )))
+    }
+
+    async fn read(&self, statement: &Statement<'static>) -> Result<Vec<Cells>, Fault> {
+        let mut kept = self.reading.lock().await;
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let rows = connection.read(statement).await.map_err(|error| self.fault(&error))?;
+        *kept = Some(connection);
+        Ok(rows)
+    }
 }
 
 impl Engine for Sqlite {
     fn place(&self) -> &str {
-        &self.place
+        &self.0.place
     }
 
     fn change<'a>(&'a self, statements: &'a [Statement<'a>]) -> Fut<'a, Result<u64, Fault>> {
+        let file = Arc::clone(&self.0);
+        let statements: Vec<_> = statements.iter().map(Statement::owned).collect();
         Box::pin(async move {
-            for _ in 0..HANDED_ON_MAX {
-                let (tell, mut told) = oneshot::channel();
-                let statements = statements.iter().map(Statement::owned).collect();
-                self.waiting().push(Waiting { statements, tell });
-                let answer = loop {
-                    let mut kept = tokio::select! {
-                        biased;
-                        answer = &mut told => break answer.ok(),
-                        kept = self.connection.lock() => kept,
-                    };
-                    match told.try_recv() {
-                        Ok(answer) => break Some(answer),
-                        Err(oneshot::error::TryRecvError::Closed) => break None,
-                        Err(oneshot::error::TryRecvError::Empty) => {}
-                    }
-                    // Taken, not borrowed: if the caller goes away in the middle, the connection and whatever
-                    // transaction it was in go too, and the next caller opens another one.
-                    let connection = kept.take();
-                    let some: Vec<Waiting> = {
-                        let mut waiting = self.waiting();
-                        // Nobody waits any more for what a caller that went away has left.
-                        waiting.retain(|one| !one.tell.is_closed());
-                        let count = waiting.len().min(SHARED_MAX);
-                        waiting.drain(..count).collect()
-                    };
-                    *kept = self.commit(connection, some).await;
-                };
-                if let Some(answer) = answer {
-                    return answer;
-                }
-                // Whoever ran it went away, and everything that was run with it was undone.
-            }
-            Err(Fault::Failed(unavailable(
-                format!("changes to {} are given up again and again", self.place),
-                "Nothing was changed. Try again.",
-            )))
+            let done = tokio::spawn(async move { file.change(&statements).await });
+            done.await.unwrap_or_else(|error| Err(self.broke_off(&error)))
         })
     }
 
     fn read<'a>(&'a self, statement: &'a Statement<'a>) -> Fut<'a, Result<Vec<Cells>, Fault>> {
+        let (file, statement) = (Arc::clone(&self.0), statement.owned());
         Box::pin(async move {
-            let mut kept = self.reading.lock().await;
-            let mut connection = match kept.take() {
-                Some(connection) => connection,
-                None => self.connect().await?,
-            };
-            let rows = connection.read(statement).await.map_err(|error| self.fault(&error))?;
-            *kept = Some(connection);
-            Ok(rows)
+            let done = tokio::spawn(async move { file.read(&statement).await });
+            done.await.unwrap_or_else(|error| Err(self.broke_off(&error)))
         })
+    }
+}
+
+impl Sqlite {
+    fn broke_off(&self, error: &tokio::task::JoinError) -> Fault {
+        let hint = "The program is ending, or this is a defect. Look at what is stored, then try again.";
+        Fault::Failed(unavailable(format!("work on {} broke off: {error}", self.0.place), hint))
     }
 }
 

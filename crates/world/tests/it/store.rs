@@ -343,3 +343,26 @@ async fn a_state_opens_fast_enough_for_a_command() {
     // Half of what a command may need to start, on a machine that is busy with other tests.
     assert!(openings[10] < Duration::from_millis(25), "{openings:?}");
 }
+
+#[tokio::test]
+async fn a_caller_whose_turn_does_not_come_holds_nothing_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory.path().join("state.db")).await;
+    // Begun, and then left alone while others go on, as one of many that are polled by turns may be.
+    let mut left_alone: Vec<_> = (0..4).map(|_| store.keep_note("a", "kind", "left alone")).collect();
+    let mut also: Vec<_> = (0..4).map(|_| store.note("a", "kind")).collect();
+    for _ in 0..3 {
+        for one in &mut left_alone {
+            let _not_yet = futures_util::poll!(one.as_mut());
+        }
+        for one in &mut also {
+            let _not_yet = futures_util::poll!(one.as_mut());
+        }
+        tokio::task::yield_now().await;
+    }
+    let others = async {
+        store.keep_note("b", "kind", "goes on").await.unwrap();
+        assert_eq!(store.note("b", "kind").await.unwrap().as_deref(), Some("goes on"));
+    };
+    tokio::time::timeout(Duration::from_secs(30), others).await.expect("somebody holds the connection");
+}

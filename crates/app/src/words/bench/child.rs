@@ -52,6 +52,21 @@ pub(super) async fn run(lab: &Lab, store: &str, words: &[String], silently: bool
     }
 }
 
+/// Starts the child as a server that says everything as JSON, one line each.
+pub(super) fn serve(lab: &Lab, store: &str) -> Result<Child, Failure> {
+    let words = ["--format", "json", "serve"].map(str::to_owned);
+    let mut command = command(lab, store, &words)?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command.spawn().map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// What a child that runs has cost so far; its wall time is not known.
+pub(super) fn cost(child: &Child) -> Cost {
+    let mut cost = Cost::default();
+    sample(child.id().unwrap_or_default(), &mut cost);
+    cost
+}
+
 /// Runs the child until its journal says that a step is done, then interrupts it as a person would.
 pub(super) async fn run_until(lab: &Lab, store: &str, words: &[String], step: &str) -> Result<(), Failure> {
     let mut command = command(lab, store, words)?;

@@ -4,6 +4,7 @@
 
 mod api;
 mod child;
+mod ha;
 mod logs;
 mod rollback;
 mod storm;
@@ -39,6 +40,8 @@ pub enum Bench {
     Storm(storm::Storm),
     /// Measure the server of instance HA; needs no lab.
     Api(api::BenchApi),
+    /// Take a full compute host's power away; measure when its instances run elsewhere.
+    Ha(ha::BenchHa),
 }
 
 pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failure> {
@@ -48,6 +51,7 @@ pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failur
         Bench::Logs(typed) => logs::run(context, typed).await,
         Bench::Storm(typed) => storm::run(context, typed).await,
         Bench::Api(typed) => api::api(context, typed).await,
+        Bench::Ha(typed) => ha::ha(context, typed).await,
     }
 }
 
@@ -117,6 +121,8 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn new(lab: &Lab) -> Scratch {
         let beside = lab.settings().with_file_name(format!("bench-{}", std::process::id()));
+        // What cannot be made is said when it is used.
+        let _ = std::fs::create_dir_all(&beside);
         Scratch(beside)
     }
 

@@ -188,3 +188,23 @@ fn memory_is_bounded() {
     heard.forget(&HostName::new("b"));
     heard.hear(&beat("c", "m", 1, 0), at(0)).unwrap();
 }
+
+#[test]
+fn a_host_that_died_before_we_began_is_silent_when_our_patience_ends() {
+    let mut heard = Heartbeats::new(Patience::default(), at(0));
+    for host in ["dead", "alive"] {
+        heard.expect(HostName::new(host)).unwrap();
+    }
+    let mut view = heard.look(at(0));
+    for second in 0..=11 {
+        heard
+            .hear(&beat("alive", "management", second + 1, second as i64 * 1000), at(second as i64 * 1000))
+            .unwrap();
+        view = heard.look(at(second as i64 * 1000));
+        if second < 10 {
+            assert_eq!(presence(&view, "dead"), &Presence::Unheard { since: at(0) }, "{second} s");
+        }
+    }
+    assert_eq!(presence(&view, "dead"), &Presence::Silent { since: at(0) });
+    assert_eq!(presence(&view, "alive"), &Presence::Heard);
+}

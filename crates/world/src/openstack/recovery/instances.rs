@@ -183,6 +183,8 @@ impl ComputeSide {
         let patience = match last {
             // An accepted request has its record at once.
             Some(Sent { is_accepted: true, .. }) => SEEN_WITHIN,
+            // Whoever asks for an evacuation locks the instance before: where there is no lock, nobody has come so far.
+            None if !server.is_locked => SEEN_WITHIN,
             _ => self.late,
         };
         let waited = last.map_or(begun, |last| last.at).elapsed();
