@@ -89,6 +89,9 @@ pub enum Noun {
     /// Try how machines are switched off, before it is needed.
     #[command(subcommand, arg_required_else_help = true)]
     Power(words::power::Power),
+    /// See and steer instance HA: incidents, what is protected, what would come back.
+    #[command(subcommand, arg_required_else_help = true)]
+    Ha(words::ha::Ha),
     /// Serve instance HA: the Masakari API, for its clients, monitors and dashboards.
     Serve(words::serve::Serve),
     /// Watch a compute host: heartbeats, guests, processes.

@@ -193,14 +193,19 @@ impl Context {
         if let Some(store) = self.store.get() {
             return Ok(Arc::clone(store));
         }
-        let location = match (&self.state, self.settings()?) {
-            (Some(typed), _) => typed.clone(),
-            (None, Some(Settings { store: Some(said), .. })) => said.clone(),
-            _ => default_store()?,
-        };
+        let location = self.state_location()?;
         let store = ostler_world::store::open(&location).await?;
         let _ = self.store.set(Arc::clone(&store));
         Ok(store)
+    }
+
+    /// Where the store is: as typed, else as the settings say, else the user's own place.
+    pub fn state_location(&self) -> Result<String, Failure> {
+        Ok(match (&self.state, self.settings()?) {
+            (Some(typed), _) => typed.clone(),
+            (None, Some(Settings { store: Some(said), .. })) => said.clone(),
+            _ => default_store()?,
+        })
     }
 
     /// Remembers what must be given back when the program is interrupted: the lease, and the run that is driven,

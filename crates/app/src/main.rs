@@ -9,6 +9,7 @@ mod context;
 mod duration;
 mod failure;
 mod going;
+mod instance_ha;
 mod masakari;
 mod planning;
 mod printer;

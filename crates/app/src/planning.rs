@@ -63,7 +63,8 @@ pub struct Offer {
 }
 
 impl Offer {
-    fn of(planned: Planned, seen: Inventory) -> Offer {
+    /// What is offered when a plan was made from this.
+    pub fn of(planned: Planned, seen: Inventory) -> Offer {
         let Planned { plan, report } = planned;
         Offer { schedule: schedule(&plan), findings: lint(&plan), plan, report, seen, rehearsed: None }
     }

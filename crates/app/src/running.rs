@@ -40,10 +40,19 @@ pub enum End {
 
 /// Takes the lease on the cloud, and remembers to give it back.
 pub async fn take_lease(context: &Context, site: &Site, run: Option<&Run>) -> Result<Lease, Failure> {
+    take_named(context, site, &of_cloud(site), run).await
+}
+
+/// The name of the lease on a cloud.
+fn of_cloud(site: &Site) -> String {
+    format!("cloud/{}", site.cloud.cloud.name)
+}
+
+/// Takes a lease by its name, and remembers to give it back.
+async fn take_named(context: &Context, site: &Site, name: &str, run: Option<&Run>) -> Result<Lease, Failure> {
     let (store, clock) = (site.seams.store.as_ref(), site.seams.clock.as_ref());
-    let name = format!("cloud/{}", site.cloud.cloud.name);
     let owner = context.lease_owner();
-    match take(store, clock, &name, &owner, context.is_gone().as_ref()).await {
+    match take(store, clock, name, &owner, context.is_gone().as_ref()).await {
         Ok(lease) => {
             context.hold(lease.clone(), run.map(|run| (run.id.clone(), has_way_back(run))));
             Ok(lease)
@@ -70,8 +79,7 @@ fn held(site: &Site, owner: &str, until: jiff::Timestamp) -> Failure {
 /// Refuses while another Ostler is at work: a look at a cloud that is being changed would show neither what was nor
 /// what will be. The lease decides later; this only spares the wait.
 pub async fn nobody_at_work(context: &Context, site: &Site) -> Result<(), Failure> {
-    let name = format!("cloud/{}", site.cloud.cloud.name);
-    match site.seams.store.lease(&name).await? {
+    match site.seams.store.lease(&of_cloud(site)).await? {
         Some(lease)
             if lease.until > site.now()
                 && lease.owner != context.lease_owner()
@@ -169,12 +177,23 @@ pub async fn resume(context: &Context, site: &Site, id: &RunId) -> Result<(), Fa
 
 /// Drives a run as far as it goes, asking at its gates.
 pub async fn drive_on(context: &Context, site: &Site, id: &RunId, yes: bool) -> Result<End, Failure> {
+    drive_under(context, site, id, yes, &of_cloud(site)).await
+}
+
+/// The same under another lease than the cloud's: what concerns one host only need not wait for an upgrade.
+pub async fn drive_under(
+    context: &Context,
+    site: &Site,
+    id: &RunId,
+    yes: bool,
+    lease: &str,
+) -> Result<End, Failure> {
     site.credentials.clone()?;
     let store = site.seams.store.as_ref();
     let run = load(store, id).await?;
     let progress = Progress::new(context.printer, &run);
     context.show_live(progress.display());
-    let end = drive_shown(context, site, &run, yes, &progress).await;
+    let end = drive_shown(context, site, &run, yes, lease, &progress).await;
     progress.end();
     context.show_live(None);
     end
@@ -186,11 +205,12 @@ async fn drive_shown(
     site: &Site,
     run: &Run,
     yes: bool,
+    lease_name: &str,
     progress: &Progress,
 ) -> Result<End, Failure> {
     let (store, id) = (site.seams.store.as_ref(), &run.id);
     loop {
-        let lease = take_lease(context, site, Some(run)).await?;
+        let lease = take_named(context, site, lease_name, Some(run)).await?;
         let ended = drive(id, &site.seams, lease, &|run, entry| progress.hear(run, entry)).await;
         context.let_go().await;
         let (step, question) = match ended.map_err(|error| broken(id, error))? {

@@ -4,6 +4,7 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::instance_ha;
 use crate::settings::{CloudSettings, from_reader};
 use ostler_engine::seam::{Called, Cloud, Fut, Seams};
 use ostler_model::Timestamp;
@@ -68,7 +69,7 @@ impl Site {
         let seams = Seams {
             cloud: openstack,
             nodes,
-            power: Arc::new(Machines::without_words(cloud.power.clone())),
+            power: Arc::new(Machines::new(cloud.power.clone(), instance_ha::words(Arc::clone(&store)))),
             store,
             clock: Arc::new(SystemClock),
             dice: Arc::new(SystemDice),

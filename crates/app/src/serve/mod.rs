@@ -2,9 +2,13 @@
 //!
 //! Any number of servers may work on one state at the same time. It decides nothing about recoveries.
 
+mod figures;
+mod herald;
 mod notify;
 mod recovery;
+mod tell;
 mod tidy;
+mod watch;
 
 #[cfg(test)]
 pub use tidy::settle;
@@ -20,6 +24,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::routing::get;
+use figures::Figures;
 use ostler_engine::seam::Store;
 use ostler_world::monitor::keys::ServerKeys;
 use ostler_world::openstack::{Credentials, Tokens};
@@ -29,6 +34,7 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tell::Tellers;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -41,6 +47,8 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(3);
 /// A server that is ready to listen.
 pub struct Server {
     api: Arc<Api>,
+    figures: Arc<Figures>,
+    tellers: Tellers,
     wanted: Serve,
     recoverer: Option<Recoverer>,
 }
@@ -89,7 +97,8 @@ impl Server {
             reported: Arc::new(Notify::new()),
             complain: Box::new(move |line| printer.progress_line(line)),
         };
-        Ok(Server { api: Arc::new(api), wanted: wanted.clone(), recoverer })
+        let (figures, tellers) = (Arc::default(), Tellers::prepare(&wanted.events)?);
+        Ok(Server { api: Arc::new(api), figures, tellers, wanted: wanted.clone(), recoverer })
     }
 
     /// Serves until it is told to end.
@@ -116,7 +125,8 @@ impl Server {
                 "warning: nothing is recovered: reports are kept and shown, no host is fenced, no instance is moved; add `[serve.recovery]` to ostler.toml",
             ),
         }
-        let router = router(&self.api, self.wanted.disabled_by.clone());
+        let router = router(&self.api, &self.figures, self.wanted.disabled_by.clone());
+        self.tellers.begin(context, &self.api, &self.figures, &self.wanted.events);
         let ending = Arc::new(Notify::new());
         let told = Arc::clone(&ending);
         let serving =
@@ -158,19 +168,23 @@ impl Server {
 }
 
 /// Everything that is answered.
-fn router(api: &Arc<Api>, disabled_by: Option<PathBuf>) -> Router {
+fn router(api: &Arc<Api>, figures: &Arc<Figures>, disabled_by: Option<PathBuf>) -> Router {
     let store = Arc::clone(&api.store);
     let health = move || health(Arc::clone(&store), disabled_by.clone());
     let document = || async { json(StatusCode::OK, DOCUMENT.to_owned()) };
     Router::new()
         .route("/healthcheck", get(health))
         .route("/openapi.json", get(document))
+        .route("/metrics", get(tell::metrics))
         .fallback(answer)
-        .with_state(Arc::clone(api))
+        .with_state((Arc::clone(api), Arc::clone(figures)))
 }
 
-async fn answer(State(api): State<Arc<Api>>, request: Request<Body>) -> Response<Body> {
-    api.answer(request).await
+async fn answer(
+    State((api, figures)): State<(Arc<Api>, Arc<Figures>)>,
+    request: Request<Body>,
+) -> Response<Body> {
+    tell::counted(&figures, request, |request| api.answer(request)).await
 }
 
 /// Whether a load balancer should send clients here.

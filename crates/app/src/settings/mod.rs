@@ -2,12 +2,14 @@
 //!
 //! It finds, reads and checks the file; it opens no connection and holds no secret, only where secrets are kept.
 
+mod events;
 mod file;
 mod mistake;
 pub mod monitor;
 mod power;
 mod serve;
 
+pub use events::Events;
 pub use mistake::{at, closest, from_reader};
 pub use serve::{Recovery, Serve};
 

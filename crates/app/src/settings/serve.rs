@@ -2,7 +2,8 @@
 //!
 //! It reads and checks; it opens nothing.
 
-use super::Page;
+use super::events::EventsTable;
+use super::{Events, Page};
 use crate::duration::Seconds;
 use crate::failure::Failure;
 use ostler_engine::ha::Policy;
@@ -30,6 +31,8 @@ pub struct ServeTable {
     check_hosts: Option<bool>,
     keep: Option<Seconds>,
     disabled_by: Option<PathBuf>,
+    #[serde(default)]
+    events: EventsTable,
     #[serde(default)]
     server_keys: Vec<PathBuf>,
     recovery: Option<RecoveryTable>,
@@ -75,6 +78,8 @@ pub struct Serve {
     pub keep_s: u32,
     /// A file that takes the server out of a load balancer while it is there.
     pub disabled_by: Option<PathBuf>,
+    /// Who is told what happens.
+    pub events: Events,
     /// The files of the keys from which the hosts' keys are made; none: no host is known by a key.
     pub server_keys: Vec<PathBuf>,
     /// How hosts are recovered from; none: not at all.
@@ -159,6 +164,7 @@ impl Page<'_> {
             checks_hosts: table.check_hosts.unwrap_or(true),
             keep_s: table.keep.map_or(KEEP_S, |time| time.0),
             disabled_by: table.disabled_by.as_deref().map(|path| self.path_of(path)),
+            events: self.events(table.events)?,
             recovery: table
                 .recovery
                 .map(|recovery| self.recovery(recovery, &table.server_keys))

@@ -15,3 +15,5 @@ mod wings;
 pub use forms::{EVENTS, MOMENTS};
 pub use player::{Played, Ran, Showing, play};
 pub use script::Script;
+#[cfg(test)]
+pub use script::split;

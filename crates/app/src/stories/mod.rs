@@ -3,6 +3,7 @@
 //! Planning, driving and printing are those of production; only the cloud behind the seams is not there.
 
 mod bad_luck;
+mod instance_ha;
 mod mistakes;
 mod previews;
 mod scripts;

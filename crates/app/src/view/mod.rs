@@ -3,6 +3,8 @@
 //! A view looks only at what it is given; it fetches nothing and decides nothing.
 
 pub mod findings;
+pub mod foresight;
+pub mod incident;
 pub mod inventory;
 pub mod plan;
 pub mod run;

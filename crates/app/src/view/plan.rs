@@ -131,6 +131,11 @@ pub fn rule(printer: &Printer, title: &str) -> String {
 
 fn down(printer: &Printer, offer: &Offer) -> String {
     let outages = &offer.schedule.outages;
+    let is_of_host = matches!(offer.plan.body.purpose, Purpose::Recover { .. } | Purpose::Return { .. });
+    if is_of_host && outages.is_empty() {
+        // No service of the cloud is touched.
+        return String::new();
+    }
     let overlaps = |one: &Outage, other: &Outage| {
         one.from_ms < other.from_ms + other.for_ms && other.from_ms < one.from_ms + one.for_ms
     };

@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod cloud;
 pub mod demo;
+pub mod ha;
 pub mod lab;
 pub mod logs;
 pub mod monitor;
@@ -26,6 +27,7 @@ pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
         Noun::Run(verb) => run::speak(context, verb).await,
         Noun::Logs(verb) => logs::speak(context, verb).await,
         Noun::Power(verb) => power::speak(context, verb).await,
+        Noun::Ha(verb) => ha::speak(context, verb).await,
         Noun::Monitor(verb) => monitor::speak(context, verb).await,
         Noun::Lab(verb) => lab::speak(context, verb).await,
         Noun::Bench(verb) => bench::speak(context, verb).await,

@@ -11,6 +11,8 @@ mod environment;
 #[cfg(test)]
 mod grammar;
 #[cfg(test)]
+mod ha;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod logs;
@@ -32,5 +34,7 @@ mod server;
 mod settings;
 #[cfg(test)]
 mod state;
+#[cfg(test)]
+mod telling;
 #[cfg(test)]
 mod upgrade;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A server without authentication on a state of its own; it ends with the test.
-struct Server {
+pub struct Server {
     child: Child,
     address: String,
 }
@@ -22,7 +22,13 @@ impl Drop for Server {
 
 impl Server {
     fn start(home: &Home) -> Server {
-        home.write("serve.toml", "[serve]\nlisten = \"127.0.0.1:0\"\nauth = \"noauth\"\n");
+        Server::with(home, "")
+    }
+
+    /// With more in its settings.
+    pub fn with(home: &Home, more: &str) -> Server {
+        let text = format!("[serve]\nlisten = \"127.0.0.1:0\"\nauth = \"noauth\"\n{more}");
+        home.write("serve.toml", text);
         let mut child = Command::new(env!("CARGO_BIN_EXE_ostler"))
             .args(["--config", "serve.toml", "--state", "state.db", "serve"])
             .current_dir(home.path("."))
@@ -37,10 +43,25 @@ impl Server {
         Server { child, address }
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
+    pub fn get(&self, path: &str) -> (u16, String) {
+        self.ask("GET", path, "")
+    }
+
+    pub fn post(&self, path: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+        let (status, body) = self.ask("POST", path, &body.to_string());
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).unwrap();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -90,6 +111,11 @@ fn settings_that_make_no_sense_are_named() {
         ("[serve]\n", "`clouds-yaml` is missing below `[serve]`"),
         ("[serve]\nauth = \"none\"\n", "`none` is not possible here"),
         ("[serve]\nauth = \"noauth\"\nlisten = \"everywhere\"\n", "this is no address to listen on"),
+        (
+            "[serve]\nauth = \"noauth\"\n[serve.events]\nwebhook = \"chat.example.org\"\n",
+            "serve.toml:4: the address begins with neither",
+        ),
+        ("[serve]\nauth = \"noauth\"\n[serve.events]\nwebhok = \"x\"\n", "there is no key `webhok` here"),
         ("[serve]\nauht = \"noauth\"\n", "there is no key `auht` here"),
         ("[serve]\nauth = \"noauth\"\npolicy = \"none.yaml\"\n", "cannot read the policy"),
         ("[serve]\nclouds-yaml = \"none.yaml\"\nclouds-entry = \"x\"\n", "none.yaml"),

@@ -4,7 +4,7 @@
 //! Whoever dies leaves nothing behind that another one does not find. It must never act on a host before its guards hold,
 //! nor let one incident wait for another.
 
-use super::confirm::{Confirmed, Says, Scale, Sighting, Witness, confirm, storm_guard};
+use super::confirm::{Blocked, Confirmed, Says, Scale, Sighting, Witness, confirm, storm_guard};
 use super::incident::{Incident, spares_in_use};
 use super::kept;
 use super::limits::may_restart;
@@ -297,6 +297,10 @@ async fn outage(
         Ok(incident) => incident,
         Err(why) => return stands(site, record, Stage::Held, &why.what).await,
     };
+    if let (true, Some(word)) = (incident.runs.is_empty(), &incident.given_up) {
+        let why = format!("given up by {}: {}", word.who, word.why);
+        return close(site, record, Stage::Dismissed, &why).await;
+    }
     // Guards stand before the first run: what has begun is brought to its end.
     if incident.runs.is_empty()
         && let Err((stage, why)) = guards(site, &record, &incident, segment, hosts, reporter).await?
@@ -393,7 +397,11 @@ async fn outage(
             Went::Asks(why) => stands(site, record, Stage::Held, &why.what).await,
             Went::Over(what) => {
                 let nothing = incident.before.as_ref().is_none_or(BTreeMap::is_empty);
-                let stage = if nothing { Stage::Nothing } else { Stage::Recovered };
+                let stage = match (&incident.given_up, nothing) {
+                    (Some(_), _) => Stage::Failed,
+                    (None, true) => Stage::Nothing,
+                    (None, false) => Stage::Recovered,
+                };
                 close(site, record, stage, &what).await
             }
         },
@@ -494,7 +502,14 @@ async fn guards(
             scale.fenced.push((HostName::new(known.name.as_str()), other.opened));
         }
     }
-    if let Err(blocked) = storm_guard(host, segment, &scale, now, site.policy) {
+    // Where a person says that it is off, no power is taken: there is nothing to hold back.
+    let has_word = incident.word.is_some();
+    if has_word || incident.released.is_some() {
+        scale.released.insert(host.clone());
+    }
+    let guarded = storm_guard(host, segment, &scale, now, site.policy);
+    let is_vouched = |blocked: &Blocked| has_word && matches!(blocked, Blocked::NoFence { .. });
+    if let Some(blocked) = guarded.err().filter(|blocked| !is_vouched(blocked)) {
         let stage = if blocked.is_final() { Stage::Dismissed } else { Stage::Held };
         return Ok(Err((stage, Why::new(blocked.to_string()))));
     }

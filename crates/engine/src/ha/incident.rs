@@ -4,7 +4,7 @@
 //! It must never forget an instance that it has once written down, nor end while one may be on its way.
 
 use super::policy::{Policy, Segment};
-use super::recover::{Failure, give_back, left, recover};
+use super::recover::{Failure, Left, give_back, left, recover, settle_only, unsettled};
 use crate::plan::Planned;
 use crate::run::{Run, RunState, Status};
 use ostler_model::Timestamp;
@@ -14,6 +14,9 @@ use ostler_model::ids::{HostName, InstanceId, RunId};
 use ostler_model::step::{Does, Word};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Instances that are named in one line.
+const NAMED_MAX: usize = 20;
 
 /// An outage of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +33,10 @@ pub struct Incident {
     pub forgiven: usize,
     /// A person's word that the host is off.
     pub word: Option<Word>,
+    /// A person's word that what is not back is left as it is.
+    pub given_up: Option<Word>,
+    /// A person's word that the storm guard shall not hold it.
+    pub released: Option<Word>,
     /// Why it waits, where it does.
     pub waits: Option<String>,
     /// Whether it is over.
@@ -46,6 +53,8 @@ impl Incident {
             runs: Vec::new(),
             forgiven: 0,
             word: None,
+            given_up: None,
+            released: None,
             waits: None,
             over: false,
         }
@@ -98,6 +107,9 @@ pub fn decide(
         round: begun.len() as u32 + 1,
     };
     let left = left(&failure);
+    if let Some(word) = &incident.given_up {
+        return wind_up(&failure, &left, word, &begun, &in_use);
+    }
     let is_fenced = begun.iter().any(|run| has_done(run, |does| matches!(does, Does::ForceDown {})));
     if !is_fenced {
         return Ok(Next::Plan(Box::new(recover(&failure)?)));
@@ -141,6 +153,56 @@ pub fn decide(
     Ok(Next::Over(format!(
         "{back} instances are back, {gone} were deleted meanwhile, {alone} were left alone"
     )))
+}
+
+/// What is due for an outage that a person has given up: nothing moves any more, but what has moved becomes as it was, locks
+/// are opened, and reserved hosts on which nothing landed go back.
+fn wind_up(
+    failure: &Failure<'_>,
+    left: &Left<'_>,
+    word: &Word,
+    begun: &[&Run],
+    in_use: &BTreeMap<HostName, Vec<String>>,
+) -> Result<Next, serde_json::Error> {
+    if !left.under_way.is_empty() {
+        return Ok(Next::Wait(Why::new(format!("{} instances are on their way", left.under_way.len()))));
+    }
+    let only_settles = |run: &&&Run| !has_step(run, |does| matches!(does, Does::Evacuate { .. }));
+    let rounds = begun.iter().filter(only_settles).count() as u32;
+    let unsettled = unsettled(failure, left);
+    if !unsettled.is_empty() && rounds < failure.policy.rounds {
+        return Ok(Next::Plan(Box::new(settle_only(failure, &unsettled)?)));
+    }
+    let unused: Vec<(HostName, Vec<String>)> = in_use
+        .iter()
+        .filter(|(spare, _)| !seen_on(failure.seen, spare))
+        .map(|(spare, aggregates)| (spare.clone(), aggregates.clone()))
+        .collect();
+    if !unused.is_empty() {
+        return Ok(Next::Plan(Box::new(give_back(failure, &unused)?)));
+    }
+    let mut what = format!("given up by {}: {}", word.who, word.why);
+    let names: Vec<&str> = left.to_move.iter().map(|(_, before, ..)| before.name.as_str()).collect();
+    if !names.is_empty() {
+        let shown = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(NAMED_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        what.push_str(&format!("; not back: {shown}{more}"));
+    }
+    Ok(Next::Over(what))
+}
+
+/// Whether a run has a step of a kind, done or not.
+pub(super) fn has_step(run: &Run, is_it: impl Fn(&Does) -> bool) -> bool {
+    run.plan.body.steps.iter().any(|step| is_it(&step.does))
+}
+
+/// Whether a run still tries to prove that its host is off, and no person's word is in its plan.
+pub(super) fn lacks_proof(run: &Run) -> bool {
+    run.steps.iter().enumerate().any(|(at, state)| {
+        let is_proved = matches!(state.status, Status::Done | Status::Skipped);
+        matches!(run.step(at).does, Does::Fence { word: None }) && !is_proved
+    })
 }
 
 fn has_done(run: &Run, is_it: impl Fn(&Does) -> bool) -> bool {

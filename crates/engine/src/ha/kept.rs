@@ -26,6 +26,10 @@ struct Beside {
     before: Option<BTreeMap<InstanceId, Instance>>,
     forgiven: usize,
     word: Option<Word>,
+    #[serde(default)]
+    given_up: Option<Word>,
+    #[serde(default)]
+    released: Option<Word>,
 }
 
 /// An outage of a host as its record has it.
@@ -45,6 +49,7 @@ pub fn read(record: &ha::Incident, host: &HostName) -> Result<Incident, Why> {
             return Err(unreadable(format!("its format is {}", beside.format)));
         }
         (incident.before, incident.forgiven, incident.word) = (beside.before, beside.forgiven, beside.word);
+        (incident.given_up, incident.released) = (beside.given_up, beside.released);
     }
     Ok(incident)
 }
@@ -54,7 +59,9 @@ pub fn written(incident: &Incident, record: &ha::Incident) -> Result<ha::Inciden
     let mut record = record.clone();
     record.body.runs = incident.runs.clone();
     let (before, word) = (incident.before.clone(), incident.word.clone());
-    let beside = Beside { format: BESIDE_FORMAT, before, forgiven: incident.forgiven, word };
+    let (given_up, released) = (incident.given_up.clone(), incident.released.clone());
+    let forgiven = incident.forgiven;
+    let beside = Beside { format: BESIDE_FORMAT, before, forgiven, word, given_up, released };
     record.body.guests = Some(serde_json::to_value(beside)?);
     Ok(record)
 }

@@ -6,7 +6,9 @@
 mod attend;
 mod comeback;
 mod confirm;
+mod control;
 mod fate;
+mod foresee;
 pub mod heartbeat;
 mod incident;
 mod kept;
@@ -18,6 +20,7 @@ mod policy;
 mod recover;
 mod restart;
 mod steps;
+mod tale;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -25,7 +28,12 @@ mod watch;
 pub use attend::{Site, attend};
 pub use comeback::{Comeback, comeback};
 pub use confirm::{Blocked, Confirmed, Says, Scale, Sighting, Witness, confirm, storm_guard};
+pub use control::{
+    Answered, Fresh, Saying, SayingError, forget_word, report_again, say, switch, switched_off_by, vouch,
+    word_of,
+};
 pub use fate::{Fate, fate, is_ha_enabled, priority};
+pub use foresee::{Ahead, End, Foreseen, Foresight, Gap, Shown, coverage, foresee};
 pub use incident::{Incident, Next, decide, spares_in_use};
 pub use kept::read as read_incident;
 pub use limits::{may_restart, pause_before_resume_ms};
@@ -35,4 +43,5 @@ pub use place::{Candidate, place};
 pub use policy::{LocalDisks, Member, Method, Policy, Segment};
 pub use recover::{Failure, LOCK_REASON, recover};
 pub use restart::{NotRestarted, disable, restart};
+pub use tale::{Course, Phase, Standing, Stretch, Tale, stands, tale};
 pub use watch::{Keep, Owner, Went, WorkError, work};

@@ -445,6 +445,33 @@ fn spares(failure: &Failure<'_>) -> Vec<Candidate> {
     found
 }
 
+/// What a recovery that goes no further has left unfinished: instances elsewhere that are not as they were, and such at
+/// their old place as hold a lock of ours.
+pub(super) fn unsettled<'a>(
+    failure: &Failure<'a>,
+    left: &Left<'a>,
+) -> Vec<(&'a InstanceId, &'a Instance, Wanted)> {
+    let is_ours = |id: &InstanceId| {
+        let now = failure.seen.instances.get(id);
+        now.is_some_and(|now| now.lock_reason.as_deref() == Some(LOCK_REASON))
+    };
+    let locked = left.to_move.iter().filter(|(id, ..)| is_ours(id));
+    let locked = locked.map(|(id, before, _, to)| (*id, *before, *to));
+    left.to_settle.iter().copied().chain(locked).collect()
+}
+
+/// A plan that moves nothing and finishes what was begun.
+pub(super) fn settle_only(
+    failure: &Failure<'_>,
+    unsettled: &[(&InstanceId, &Instance, Wanted)],
+) -> Result<Planned, serde_json::Error> {
+    let mut maker = Maker { waves: vec!["finish what was begun".into()], steps: Vec::new() };
+    for (id, before, to) in unsettled {
+        settle(failure, &mut maker, id, before, *to, &[]);
+    }
+    Ok(Planned { plan: seal(failure, maker)?, report: Report::default() })
+}
+
 /// A small plan that puts reserved hosts back on which nothing landed.
 pub(super) fn give_back(
     failure: &Failure<'_>,

@@ -3,7 +3,7 @@
 //! It remembers nothing: a process that takes over reads the incident and its runs and goes on. It must never fence or
 //! move outside a run, nor wake a run that a person has paused.
 
-use super::incident::{Incident, Next, decide};
+use super::incident::{Incident, Next, decide, has_step, lacks_proof};
 use super::limits::pause_before_resume_ms;
 use super::policy::{Policy, Segment};
 use crate::plan::{Planned, lint};
@@ -13,6 +13,7 @@ use ostler_model::Timestamp;
 use ostler_model::compute::Scope;
 use ostler_model::event::{Actor, Event, Verdict, Why};
 use ostler_model::ids::{HostName, RunId};
+use ostler_model::step::{Does, Word};
 
 /// The rule that approves the runs of an outage, named in their journals.
 const RULE: &str = "instance HA";
@@ -124,6 +125,12 @@ async fn turn(
         runs.push(run::load(store, id).await?);
     }
     if let Some(open) = runs.iter().find(|run| is_begun(run) && !is_closed(run)) {
+        let moves = |does: &Does| matches!(does, Does::Evacuate { .. } | Does::Fence { .. });
+        let no_more = incident.given_up.as_ref().filter(|_| has_step(open, moves));
+        // With a person's word the round begins anew: nothing has moved without the proof that it stands for.
+        if let Some(word) = no_more.or(incident.word.as_ref().filter(|_| lacks_proof(open))) {
+            return stop(seams, incident, open, word, lease, observer).await;
+        }
         return go_on(seams, incident, open, lease, observer).await;
     }
     let those = incident.before.iter().flat_map(|before| before.keys().cloned()).collect();
@@ -245,6 +252,36 @@ async fn go_on(
         run::command(seams.store.as_ref(), seams.clock.as_ref(), &open.id, resumed).await?;
     }
     drive(seams, incident, &open.id, lease, observer).await
+}
+
+/// Ends a run because of what a person said: nothing more begins, what is under way comes to its end, then it is closed.
+async fn stop(
+    seams: &Seams,
+    incident: &Incident,
+    open: &Run,
+    word: &Word,
+    lease: &crate::seam::Lease,
+    observer: Observer<'_>,
+) -> Result<Went, WorkError> {
+    let (store, clock) = (seams.store.as_ref(), seams.clock.as_ref());
+    if open.state == RunState::Running {
+        let who = Actor::Person(word.who.clone());
+        let paused = Event::Paused { who, why: Why::new(word.why.clone()) };
+        run::command(store, clock, &open.id, paused).await?;
+    }
+    if !open.doing.is_empty() {
+        drive(seams, incident, &open.id, lease, observer).await?;
+    }
+    let now = run::load(store, &open.id).await?;
+    if !now.doing.is_empty() {
+        let why = Why::new(format!("of {} steps it is not known yet what came of them", now.doing.len()));
+        return Ok(Went::Later { ms: WAIT_MS, why });
+    }
+    if !is_closed(&now) {
+        let abandoned = Event::Abandoned { who: Actor::Person(word.who.clone()), why: word.why.clone() };
+        run::command(store, clock, &open.id, abandoned).await?;
+    }
+    Ok(Went::On)
 }
 
 /// How often a run has been tried in vain, by the attempts of the step that stopped it.

@@ -17,16 +17,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-struct Ground {
-    outage: Arc<Outage>,
-    store: Arc<MemoryStore>,
-    clock: SimClock,
-    hosts: Vec<Host>,
-    instances: Vec<InstanceId>,
+pub struct Ground {
+    pub outage: Arc<Outage>,
+    pub store: Arc<MemoryStore>,
+    pub clock: SimClock,
+    pub hosts: Vec<Host>,
+    pub instances: Vec<InstanceId>,
 }
 
 /// Three registered hosts, three marked instances on the first.
-async fn ground() -> Ground {
+pub async fn ground() -> Ground {
     let clock = SimClock::default();
     let outage = Arc::new(Outage::new(Settings::default(), 7, clock.clone()));
     let store = Arc::new(MemoryStore::default());
@@ -50,7 +50,7 @@ async fn ground() -> Ground {
 }
 
 impl Ground {
-    async fn reported(&self, id: &str, payload: Payload, key: IncidentKey) {
+    pub async fn reported(&self, id: &str, payload: Payload, key: IncidentKey) {
         let now = self.clock.now();
         let notification = Notification {
             number: 0,
@@ -71,7 +71,7 @@ impl Ground {
     }
 
     /// Two servers attend for so long.
-    async fn attended(&self, seconds: u64) {
+    pub async fn attended(&self, seconds: u64) {
         let (policy, no_fence) = (Policy::default(), BTreeSet::new());
         let seams = [11, 12].map(|seed| self.outage.seams(self.store.clone(), self.clock.apart(), seed));
         let hears = |host: &HostName| {
@@ -107,7 +107,7 @@ impl Ground {
         }
     }
 
-    async fn notification(&self, id: &str) -> Notification {
+    pub async fn notification(&self, id: &str) -> Notification {
         self.store.notification(&Named::Id(id.into())).await.unwrap().unwrap()
     }
 
@@ -116,7 +116,7 @@ impl Ground {
     }
 }
 
-fn gone() -> Payload {
+pub fn gone() -> Payload {
     Payload::Host { event: Turn::Stopped, cluster_status: None, host_status: Some(HostStatus::Normal) }
 }
 

@@ -12,6 +12,7 @@ mod register;
 #[path = "../../../world/tests/it/register_contract.rs"]
 mod register_contract;
 mod rollbacks;
+mod said;
 mod storms;
 mod story;
 mod two_drivers;

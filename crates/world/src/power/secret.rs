@@ -15,6 +15,11 @@ const BYTES_MAX: u64 = 4_096;
 pub struct SecretFile(pub PathBuf);
 
 impl SecretFile {
+    /// The secret, for whoever needs one outside of power; why there is none, in words.
+    pub(crate) fn text(&self) -> Result<SecretString, String> {
+        self.read().map_err(|trouble| trouble.what)
+    }
+
     /// The secret.
     pub(super) fn read(&self) -> Result<SecretString, Trouble> {
         let path = self.0.display();

@@ -12,6 +12,7 @@
 mod fault;
 mod galera;
 mod link;
+pub mod masakari;
 mod migrate;
 mod place;
 mod register;

@@ -8,6 +8,7 @@ mod state;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::instance_ha;
 use clap::Subcommand;
 use ostler_model::ids::HostName;
 use ostler_world::power::{Machines, Proof, Refusal};
@@ -33,8 +34,13 @@ pub(super) async fn speak(context: &Context, verb: Power) -> Result<Exit, Failur
 }
 
 /// The machines of the cloud that is meant.
-fn machines(context: &Context) -> Result<Machines, Failure> {
-    Ok(Machines::without_words(context.cloud()?.power.clone()))
+async fn machines(context: &Context) -> Result<Machines, Failure> {
+    let power = context.cloud()?.power.clone();
+    // A machine must be switched off also while the state is away: only persons' words are missing then.
+    Ok(match context.store().await {
+        Ok(store) => Machines::new(power, instance_ha::words(store)),
+        Err(_) => Machines::without_words(power),
+    })
 }
 
 /// What was proved.

@@ -24,7 +24,7 @@ pub struct Off {
 }
 
 pub(super) async fn off(context: &Context, typed: Off) -> Result<Exit, Failure> {
-    let machines = machines(context)?;
+    let machines = machines(context).await?;
     let host = HostName::new(typed.host);
     if let Some(reason) = machines.forbidden(&host) {
         let what = format!("{host} is not to be switched off by a program: {reason}");

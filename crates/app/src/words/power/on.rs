@@ -19,6 +19,6 @@ pub struct On {
 
 pub(super) async fn on(context: &Context, typed: On) -> Result<Exit, Failure> {
     let host = HostName::new(typed.host);
-    let proof = machines(context)?.on(&host).await.map_err(failed)?;
+    let proof = machines(context).await?.on(&host).await.map_err(failed)?;
     tell(context, &host, "on", &proof)
 }

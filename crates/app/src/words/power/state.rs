@@ -20,7 +20,7 @@ pub struct State {
 }
 
 pub(super) async fn state(context: &Context, typed: State) -> Result<Exit, Failure> {
-    let machines = machines(context)?;
+    let machines = machines(context).await?;
     let word = |state| if state == PowerState::On { "on" } else { "off" };
     if let Some(host) = typed.host.map(HostName::new) {
         let (state, proof) = machines.read(&host).await.map_err(failed)?;

@@ -1,0 +1,169 @@
+//! `ostler ha return`: takes a host into use again after it was recovered from, in the one order that leaves no two copies.
+//!
+//! It shows the plan, has it approved, and clears the host's flags only when every step is done.
+
+use super::coverage::look;
+use crate::approval;
+use crate::context::Context;
+use crate::failure::{Exit, Failure, Kind};
+use crate::instance_ha::host_named;
+use crate::planning::Offer;
+use crate::running::{self, End};
+use crate::view::plan as view;
+use crate::wiring::Site;
+use clap::Args;
+use ostler_engine::ha::{Comeback, comeback, forget_word};
+use ostler_engine::plan::Planned;
+use ostler_engine::run::{approve, open};
+use ostler_engine::seam::PowerState;
+use ostler_model::compute::{Compute, Scope};
+use ostler_model::ha::{Host, HostChange, IncidentKey, Written};
+use ostler_model::ids::HostName;
+use ostler_model::inventory::{INVENTORY_FORMAT, Inventory};
+use ostler_model::plan::Report;
+use std::collections::BTreeMap;
+
+/// The unit of the compute process, where nobody says otherwise.
+const UNIT: &str = "nova-compute.service";
+
+/// Take a host into use again after it was recovered from.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It gets power if it has none; its compute process starts anew and removes its copies of what was moved away;
+then it is let in again, and its flags are cleared, maintenance too. Repair the machine first.
+
+Examples:
+  ostler ha return cmp3 --dry-run
+  ostler ha return cmp3"
+)]
+pub struct Return {
+    /// The host.
+    host: String,
+    /// The unit of its compute process.
+    #[arg(long, value_name = "UNIT", default_value = UNIT)]
+    unit: String,
+    /// You restart its compute process yourself: it is only waited for.
+    #[arg(long, conflicts_with = "unit")]
+    by_hand: bool,
+    /// Approve the plan without asking.
+    #[arg(long)]
+    yes: bool,
+    /// Only show what would be done.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn back(context: &Context, typed: Return) -> Result<Exit, Failure> {
+    let site = Site::open(context).await?;
+    let registered = host_named(site.seams.store.as_ref(), &typed.host).await?;
+    let host = HostName::new(registered.name.as_str());
+    no_outage(&site, &registered).await?;
+    let seen = look(&site, &Scope::default()).await?;
+    if is_in_use(&registered, &seen, &host) {
+        return Err(Failure::new(Kind::Nothing, format!("{host} is in use already")));
+    }
+    let offer = offer(context, &site, &typed, &host, &seen).await?;
+    match (context.printer.is_json(), typed.dry_run) {
+        (false, _) => context.printer.text(&view::page(&context.printer, &offer))?,
+        (true, true) => context.printer.json(&view::to_json(&offer))?,
+        (true, false) => {}
+    }
+    if typed.dry_run {
+        return Ok(Exit::Done);
+    }
+    offer.may_run()?;
+    let otherwise = format!("ostler ha return {host} --yes");
+    approval::of_plan(context, &offer.plan, typed.yes, &otherwise).await?;
+    site.credentials.clone()?;
+    let (store, clock, dice) =
+        (site.seams.store.as_ref(), site.seams.clock.as_ref(), site.seams.dice.as_ref());
+    let run = open(store, clock, dice, &offer.plan, context.person()).await?;
+    approve(store, clock, &run, &offer.plan.id, context.person()).await?;
+    context.printer.note(&format!("run {run}"));
+    // The lease of its outages: nobody recovers from it meanwhile.
+    let end = running::drive_under(context, &site, &run, typed.yes, &format!("ha/{host}")).await?;
+    let is_done = end == End::Finished;
+    running::tell(context, &site, &run, end).await?;
+    if is_done {
+        cleared(&site, &registered, &host).await?;
+        context.printer.note(&format!("{host} is in use and protected again"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Refuses while the host is being recovered from.
+async fn no_outage(site: &Site, host: &Host) -> Result<(), Failure> {
+    let key = IncidentKey::host(&host.id);
+    let open = site.seams.store.open_incidents().await?;
+    match open.into_iter().find(|incident| incident.key == key) {
+        None => Ok(()),
+        Some(incident) => Err(Failure::refused(
+            "incident-open",
+            format!("{} is still being recovered from: {}", host.name, incident.stage),
+        )
+        .hint(format!("see how it stands: `ostler ha show {}`", incident.id))
+        .hint(format!("to stop it there: `ostler ha cancel {} --because TEXT`", incident.id))),
+    }
+}
+
+fn is_in_use(host: &Host, seen: &Compute, name: &HostName) -> bool {
+    let service = seen.services.get(name);
+    !host.is_out() && service.is_some_and(|service| service.up && service.enabled && !service.forced_down)
+}
+
+async fn offer(
+    context: &Context,
+    site: &Site,
+    typed: &Return,
+    host: &HostName,
+    seen: &Compute,
+) -> Result<Offer, Failure> {
+    let power_on = match site.seams.power.state(host).await {
+        Ok(reading) => reading.state == PowerState::Off,
+        Err(why) => {
+            context
+                .printer
+                .note(&format!("nobody can tell whether {host} has power ({}): see to it", why.what));
+            false
+        }
+    };
+    let is_reached = site.cloud.cloud.nodes.contains_key(host);
+    if !is_reached && !typed.by_hand {
+        return Err(Failure::usage(format!(
+            "{host} is no node of this cloud's settings, so nothing restarts {} there",
+            typed.unit
+        ))
+        .hint(format!("declare it below [clouds.{}.nodes.{host}]", site.cloud.cloud.name))
+        .hint("or restart its compute process yourself and say `--by-hand`"));
+    }
+    let units: Vec<String> = if typed.by_hand { Vec::new() } else { vec![typed.unit.clone()] };
+    let wish = Comeback { cloud: &site.cloud.cloud.name, host, units: &units, power_on, seen };
+    let plan = comeback(&wish).map_err(|error| Failure::failed(error.to_string()))?;
+    let inventory = Inventory {
+        format: INVENTORY_FORMAT,
+        cloud: site.cloud.cloud.name.clone(),
+        taken: seen.taken,
+        nodes: BTreeMap::new(),
+        gaps: Vec::new(),
+    };
+    let report = Report { nodes: vec![host.clone()], ..Report::default() };
+    Ok(Offer::of(Planned { plan, report }, inventory))
+}
+
+/// Clears the host's flags, and takes back that somebody said it is off.
+async fn cleared(site: &Site, registered: &Host, host: &HostName) -> Result<(), Failure> {
+    let store = site.seams.store.as_ref();
+    forget_word(store, host).await?;
+    let change = HostChange {
+        on_maintenance: Some(false),
+        under_recovery: Some(false),
+        quarantined: Some(false),
+        ..HostChange::default()
+    };
+    match store.change_host(&registered.id, &change, site.now()).await? {
+        Written::Done(_) => Ok(()),
+        Written::Gone | Written::NameTaken => {
+            Err(Failure::failed(format!("{host} is back, but registered no more: it is not protected")))
+        }
+    }
+}
