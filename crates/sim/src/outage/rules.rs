@@ -96,7 +96,10 @@ pub(super) async fn judge(scene: &Scene<'_>) -> Result<Told, StoreError> {
     let all: Vec<Incident> = incidents.iter().map(|(_, incident)| incident.clone()).collect();
     for (record, incident) in &incidents {
         let own: Vec<run::Run> = incident.runs.iter().filter_map(|id| runs.get(id).cloned()).collect();
-        judge.must(record.closed.is_some() || !record.why.is_empty(), "comes-to-an-end", || {
+        // A run that is under way says in its journal what it waits for, for example an evacuation that does not end.
+        let is_driven = own.iter().any(|run| run.state == run::RunState::Running);
+        let says = !record.why.is_empty() || is_driven;
+        judge.must(record.closed.is_some() || says, "comes-to-an-end", || {
             format!("{} neither ends nor says why", incident.host)
         });
         judge.must(!record.why.contains("was refused"), "never-unfit", || record.why.clone());
