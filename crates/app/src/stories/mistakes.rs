@@ -127,7 +127,7 @@ fn a_command_that_reaches_past_the_pretended_cloud() {
         |
       2 | $ ostler lab up
         |          ^^^
-    hint: possible are: cloud, upgrade, rehearse, run
+    hint: possible are: cloud, upgrade, rehearse, run, ha
     ");
     insta::assert_snapshot!(wrong("$ rm -rf /"), @r"
     error: x.txt:2:3: only `ostler` can be typed here

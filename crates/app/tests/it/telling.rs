@@ -31,7 +31,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 fn event(receiver: &Receiver, name: &str) -> Request {
     until(name, || {
         let all = receiver.requests();
-        let taken = all.iter().filter(|one| one.path == "/hook").skip(1);
+        let mut taken = all.iter().filter(|one| one.path == "/hook").skip(1);
         taken.find(|one| one.json()["event"] == name).cloned()
     })
 }

@@ -149,6 +149,25 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Takes a host into use again: it has power, none of its old guests, and is let in.
+    #[track_caller]
+    fn returned(&self, host: &str) {
+        let ended = self.command(&["ha", "return", host, "--yes"]).output().unwrap();
+        let said =
+            [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(ended.status.success(), "{said}");
+        assert!(has_power(host));
+        let service = services().into_iter().find(|service| service["host"] == host).unwrap();
+        assert_eq!((&service["state"], &service["status"]), (&json!("up"), &json!("enabled")), "{service}");
+        assert_eq!(service["forced_down"], false);
+        assert_eq!(self.host(host)["on_maintenance"], false);
+        let left = [guests(host, "running"), guests(host, "shutoff")].concat();
+        assert!(left.iter().all(|id| host_of(id).0 == host), "{left:?} are copies");
+        each_runs_once();
+    }
+}
+
 /// The servers on a host.
 fn on_host(host: &str) -> Vec<String> {
     let all = servers();
@@ -243,6 +262,7 @@ fn a_host_without_power_is_missed_fenced_and_its_instances_come_back() {
         "{moves:?}"
     );
     assert_eq!(server.host(&lost)["on_maintenance"], true, "it is out until it is returned");
+    server.returned(&lost);
 }
 
 #[test]
@@ -264,6 +284,9 @@ fn a_host_that_was_cut_off_is_fenced_before_anything_moves() {
         }
     }
     server.recovers(&lost, &those);
+    // Its disk still has every guest that it ran when it was cut off.
+    lab(&["mend", &lost]).expect(0);
+    server.returned(&lost);
 }
 
 #[test]
