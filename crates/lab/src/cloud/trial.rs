@@ -99,21 +99,28 @@ impl Trial<'_> {
         for node in &self.computes {
             self.lab.revive(node).await?;
         }
-        for service in self.services().await? {
-            if service["forced_down"] == true {
-                self.change(&service, &json!({ "forced_down": false })).await?;
-            }
-            if service["status"] == "disabled" {
-                self.change(&service, &json!({ "status": "enabled" })).await?;
-            }
-        }
         let todo = "look at the compute nodes with `ostler lab status`";
-        until("compute nodes that are up", todo, SETTLE_LIMIT, async || match self.services().await {
-            Ok(services) if services.iter().all(|service| service["state"] == "up") => Seen::Holds(()),
-            Ok(_) => Seen::NotYet("not all are up".to_owned()),
+        // Nova refuses while a node has not found out yet which of its guests have left.
+        until("compute nodes that are in use", todo, SETTLE_LIMIT, async || match self.let_in().await {
+            Ok(true) => Seen::Holds(()),
+            Ok(false) => Seen::NotYet("not all are up".to_owned()),
             Err(error) => Seen::NotYet(error.to_string()),
         })
         .await
+    }
+
+    /// Lets every compute node in again; whether all are up.
+    async fn let_in(&self) -> Result<bool, LabError> {
+        let services = self.services().await?;
+        for service in &services {
+            if service["forced_down"] == true {
+                self.change(service, &json!({ "forced_down": false })).await?;
+            }
+            if service["status"] == "disabled" {
+                self.change(service, &json!({ "status": "enabled" })).await?;
+            }
+        }
+        Ok(services.iter().all(|service| service["state"] == "up" && service["status"] == "enabled"))
     }
 
     /// Deletes every instance and makes so many on one host, each with a port.
