@@ -3,6 +3,7 @@
 //! This crate speaks protocols. It must never decide anything that an operator would want to see or argue with:
 //! it carries out what a step says, and reports what is.
 
+pub mod health;
 pub mod monitor;
 pub mod node;
 pub mod openstack;

@@ -3,6 +3,7 @@
 //! A view looks only at what it is given; it fetches nothing and decides nothing.
 
 pub mod findings;
+pub mod health;
 pub mod inventory;
 pub mod plan;
 pub mod run;

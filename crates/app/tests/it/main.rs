@@ -11,6 +11,8 @@ mod environment;
 #[cfg(test)]
 mod grammar;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod logs;
