@@ -23,7 +23,8 @@ use tokio::signal::unix::{SignalKind, signal};
     disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "Examples:
-  ostler cloud check                                      what is wrong, and what to do
+  ostler health                                           what is wrong, why, and what to type next
+  ostler cloud check                                      what stands in the way of an upgrade
   ostler upgrade plan --only keystone --to 2025.1         what would be done
   ostler upgrade run --only keystone --to 2025.1          do it
   ostler run resume last                                  go on after an interruption
@@ -75,6 +76,10 @@ pub enum Noun {
     /// See what is there.
     #[command(subcommand, arg_required_else_help = true)]
     Cloud(words::cloud::Cloud),
+    /// See what is wrong with the cloud, the root of trouble first.
+    Health(Box<words::health::Health>),
+    /// What a code of `ostler health` means, how to see it by hand, and what to do.
+    Explain(words::explain::Explain),
     /// Bring a service to another release.
     #[command(subcommand, arg_required_else_help = true)]
     Upgrade(words::upgrade::Upgrade),

@@ -20,6 +20,8 @@ pub enum Exit {
     Errors,
     /// The answer is not whole: something could not be read.
     Partly,
+    /// What another program's convention wants.
+    Foreign(u8),
 }
 
 impl Exit {
@@ -30,6 +32,7 @@ impl Exit {
             Exit::Warnings => 3,
             Exit::Errors => 4,
             Exit::Partly => 6,
+            Exit::Foreign(code) => code,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod ha;
+pub mod health;
 pub mod monitor;
 pub mod plan;
 pub mod run;

@@ -10,6 +10,7 @@ pub mod cloud;
 pub mod compute;
 pub mod event;
 pub mod ha;
+pub mod health;
 pub mod ids;
 pub mod inventory;
 pub mod limits;

@@ -4,6 +4,7 @@
 //! it carries out what a step says, and reports what is.
 
 pub mod announce;
+pub mod health;
 pub mod monitor;
 pub mod node;
 pub mod openstack;

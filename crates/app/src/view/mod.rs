@@ -4,6 +4,7 @@
 
 pub mod findings;
 pub mod foresight;
+pub mod health;
 pub mod incident;
 pub mod inventory;
 pub mod plan;

@@ -5,7 +5,9 @@
 pub mod bench;
 pub mod cloud;
 pub mod demo;
+pub mod explain;
 pub mod ha;
+pub mod health;
 pub mod lab;
 pub mod logs;
 pub mod monitor;
@@ -23,6 +25,8 @@ use crate::failure::{Exit, Failure};
 pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
     match noun {
         Noun::Cloud(verb) => cloud::speak(context, verb).await,
+        Noun::Health(typed) => health::speak(context, *typed).await,
+        Noun::Explain(typed) => explain::explain(context, typed).await,
         Noun::Upgrade(verb) => upgrade::speak(context, verb).await,
         Noun::Run(verb) => run::speak(context, verb).await,
         Noun::Logs(verb) => logs::speak(context, verb).await,

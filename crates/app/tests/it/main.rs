@@ -13,6 +13,8 @@ mod grammar;
 #[cfg(test)]
 mod ha;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod logs;

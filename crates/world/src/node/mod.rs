@@ -14,7 +14,7 @@ mod proxy;
 pub(crate) mod redact;
 mod schema;
 mod service;
-mod shell;
+pub(crate) mod shell;
 mod ssh;
 mod steps;
 mod survey;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A service of OpenStack as this program asks it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Service {
+pub(crate) struct Service {
     /// Its type in the catalogue, and names that it had before.
     pub kinds: &'static [&'static str],
     /// The major version of its API.
@@ -20,11 +20,11 @@ pub(super) struct Service {
 }
 
 /// Servers and hypervisors.
-pub(super) const COMPUTE: Service =
+pub(crate) const COMPUTE: Service =
     Service { kinds: &["compute"], major: 2, path: "/v2.1", header: "compute" };
 
 /// What is left on each hypervisor.
-pub(super) const PLACEMENT: Service =
+pub(crate) const PLACEMENT: Service =
     Service { kinds: &["placement"], major: 1, path: "", header: "placement" };
 
 /// The services of a token.
@@ -57,6 +57,17 @@ impl Catalogue {
             })
         });
         Self(listed.collect())
+    }
+
+    /// Every address.
+    pub(super) fn all(&self) -> Vec<super::plain::Address> {
+        let address = |listed: &Listed| super::plain::Address {
+            kind: listed.kind.clone(),
+            interface: listed.interface.clone(),
+            region: listed.region.clone(),
+            url: listed.url.clone(),
+        };
+        self.0.iter().map(address).collect()
     }
 
     /// The address of a service.

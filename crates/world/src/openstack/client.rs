@@ -39,6 +39,7 @@ pub struct OpenStack {
     services: Mutex<BTreeMap<&'static str, Arc<Endpoint>>>,
     gates: std::sync::Mutex<BTreeMap<&'static str, Arc<Gate>>>,
     requests: AtomicU64,
+    bytes: AtomicU64,
 }
 
 /// A service as it was found.
@@ -63,7 +64,7 @@ pub(super) struct Call<'a> {
 
 /// What a service answered to a call that it accepted.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     pub body: Value,
     pub request: Option<String>,
 }
@@ -77,11 +78,12 @@ impl OpenStack {
             services: Mutex::new(BTreeMap::new()),
             gates: std::sync::Mutex::new(BTreeMap::new()),
             requests: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
         }
     }
 
     /// Reads the authorities' certificates when they are first needed: most commands ask no API.
-    fn web(&self) -> Result<&Web, WebError> {
+    pub(super) fn web(&self) -> Result<&Web, WebError> {
         if let Some(web) = self.web.get() {
             return Ok(web);
         }
@@ -95,8 +97,13 @@ impl OpenStack {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// How many bytes of answers came so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// The newest version that the service and a call both speak.
-    pub(super) async fn version(
+    pub(crate) async fn version(
         &self,
         service: &'static Service,
         needed: Range,
@@ -115,7 +122,12 @@ impl OpenStack {
     /// Makes a call; the answer is one that the service gives when it has accepted it.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Reply, ApiError> {
         let endpoint = self.endpoint(call.service, call.doing).await?;
-        let answer = self.send(&call, &format!("{}{}", endpoint.url, call.path)).await?;
+        self.answered(&call, &format!("{}{}", endpoint.url, call.path)).await
+    }
+
+    /// The same at an address that is known already.
+    pub(super) async fn answered(&self, call: &Call<'_>, url: &str) -> Result<Reply, ApiError> {
+        let answer = self.send(call, url).await?;
         let request = request_of(&answer);
         if !answer.status.is_success() {
             return Err(ApiError::Answered {
@@ -137,7 +149,7 @@ impl OpenStack {
     }
 
     /// Reads a list to its end, page by page.
-    pub(super) async fn list(
+    pub(crate) async fn list(
         &self,
         service: &'static Service,
         path: &str,
@@ -204,7 +216,7 @@ impl OpenStack {
         }
     }
 
-    async fn session(&self) -> Result<Arc<super::login::Session>, ApiError> {
+    pub(super) async fn session(&self) -> Result<Arc<super::login::Session>, ApiError> {
         let web = self.web().map_err(|error| failed("connecting to the cloud", error))?;
         self.login.session(web, &self.requests).await
     }
@@ -214,6 +226,7 @@ impl OpenStack {
         let _place = gate.enter().await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = self.web()?.ask(ask).await?;
+        self.bytes.fetch_add(answer.body.len() as u64, Ordering::Relaxed);
         match answer.status.as_u16() {
             429 | 503 => gate.was_too_much(answer.retry_after()),
             _ => gate.was_good(),
@@ -312,7 +325,7 @@ fn request_of(answer: &Answer) -> Option<String> {
 
 /// The root of a service and the address of its version, from what the catalogue has: with or without the version,
 /// with or without a project behind it.
-fn split(url: &str, service: &Service) -> (String, String) {
+pub(super) fn split(url: &str, service: &Service) -> (String, String) {
     let is_version = |part: &str| {
         part.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     };
@@ -327,7 +340,7 @@ fn split(url: &str, service: &Service) -> (String, String) {
 }
 
 /// Where calls go: to the catalogue's address, if it names the version, else to the version's.
-fn below(url: &str, versioned: &str) -> String {
+pub(super) fn below(url: &str, versioned: &str) -> String {
     if url.starts_with(versioned) { url.to_owned() } else { versioned.to_owned() }
 }
 

@@ -3,20 +3,21 @@
 //! This module must never show a password or a token, and never retry a call: how often a call may fail is for the
 //! engine to say.
 
-mod catalogue;
+pub(crate) mod catalogue;
 mod client;
 mod clouds_yaml;
 mod error;
 mod gate;
-mod http;
+pub(crate) mod http;
 mod keystone;
 mod login;
 mod nova;
 mod placement;
+pub(crate) mod plain;
 mod reading;
 mod recovery;
 mod tokens;
-mod version;
+pub(crate) mod version;
 
 pub use client::OpenStack;
 pub use clouds_yaml::{Credentials, CredentialsError, Identity, Interface, Named, Scope};
