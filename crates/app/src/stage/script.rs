@@ -17,7 +17,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Nouns that a script may not use: they reach past the seams.
-const OFF_STAGE: &[&str] = &["lab", "bench", "demo", "logs", "power", "serve", "monitor"];
+const OFF_STAGE: &[&str] =
+    &["lab", "bench", "demo", "logs", "power", "serve", "monitor", "health", "explain"];
 
 /// A script that can be played.
 #[derive(Clone, Debug)]
