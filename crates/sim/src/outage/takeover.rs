@@ -64,18 +64,18 @@ impl Lives {
         clock: &SimClock,
         hosts: &BTreeMap<String, String>,
     ) {
-        let mut down_since: BTreeMap<String, u64> = BTreeMap::new();
         let mut up_since: BTreeMap<usize, u64> = BTreeMap::new();
         loop {
             tokio::time::sleep(LOOK).await;
             let now = clock.elapsed_ms();
             let mut awake = Vec::new();
+            let mut down_since: BTreeMap<String, u64> = BTreeMap::new();
             for life in held(&self.all).iter() {
                 if life.is_awake(now) {
-                    down_since.remove(&life.owner);
                     awake.push(life.server);
                 } else {
-                    down_since.entry(life.owner.clone()).or_insert(now);
+                    // Not when it was seen to be down: it may have been awake for a moment since the last look.
+                    down_since.insert(life.owner.clone(), life.fate.struck_ms());
                 }
             }
             up_since.retain(|server, _| awake.contains(server));

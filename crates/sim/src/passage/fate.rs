@@ -41,15 +41,25 @@ pub struct Fate {
     questions: AtomicU64,
     is_dead: AtomicBool,
     asleep_until_ms: AtomicU64,
+    struck_ms: AtomicU64,
     died: Notify,
 }
 
 impl Fate {
     /// A life with these blows, on the world's clock; questions before this time are not counted.
     pub fn new(strikes: Vec<Strike>, clock: SimClock, from_ms: u64) -> Arc<Fate> {
-        let (questions, is_dead, asleep_until_ms) =
-            (AtomicU64::new(0), AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Fate { strikes, clock, from_ms, questions, is_dead, asleep_until_ms, died: Notify::new() })
+        let (questions, is_dead) = (AtomicU64::new(0), AtomicBool::new(false));
+        let (asleep_until_ms, struck_ms) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Fate {
+            strikes,
+            clock,
+            from_ms,
+            questions,
+            is_dead,
+            asleep_until_ms,
+            struck_ms,
+            died: Notify::new(),
+        })
     }
 
     /// Waits for its end.
@@ -74,6 +84,11 @@ impl Fate {
         self.asleep_until_ms.load(Ordering::Relaxed)
     }
 
+    /// When it was struck last.
+    pub fn struck_ms(&self) -> u64 {
+        self.struck_ms.load(Ordering::Relaxed)
+    }
+
     /// Waits until it is awake; for ever if it is dead.
     pub(super) async fn awake(&self) {
         loop {
@@ -89,6 +104,7 @@ impl Fate {
     }
 
     fn befall(&self, blow: Blow) {
+        self.struck_ms.store(self.clock.elapsed_ms(), Ordering::Relaxed);
         match blow {
             Blow::Kill => {
                 self.is_dead.store(true, Ordering::Relaxed);
