@@ -39,7 +39,7 @@ fn the_root_comes_first_and_its_consequences_are_counted() {
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0] == "exit 4" && lines[2].starts_with("HEALTH_CRIT"), "{said}");
     assert!(lines[3].starts_with(" CRIT MQ_DOWN  message queue: none of 1 runs"), "{said}");
-    assert!(said.contains("\nhidden: 3 consequences (3 of MQ_DOWN)\n"), "{said}");
+    assert!(said.contains("\nhidden: 5 consequences (5 of MQ_DOWN)\n"), "{said}");
     assert!(said.contains("\nnext: ssh ctl1 systemctl start rabbitmq-server\n"), "{said}");
     let detail = home.says("health detail --from seen.json");
     assert!(detail.contains("COMPUTE_SERVICE_DOWN nova-compute on cmp1 by MQ_DOWN"), "{detail}");
