@@ -3,6 +3,7 @@
 //! This module must never show a password or a token, and never retry a call: how often a call may fail is for the
 //! engine to say.
 
+mod canary;
 mod catalogue;
 mod client;
 mod clouds_yaml;
@@ -15,6 +16,7 @@ mod nova;
 mod placement;
 mod reading;
 mod recovery;
+mod sample;
 mod tokens;
 mod version;
 

@@ -14,6 +14,7 @@ mod galera;
 mod link;
 mod migrate;
 mod place;
+mod records;
 mod register;
 mod sql;
 mod sqlite;
