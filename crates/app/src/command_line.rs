@@ -91,6 +91,12 @@ pub enum Noun {
     /// Read logs across services and hosts: errors, one request's way, everything in order of time.
     #[command(subcommand, arg_required_else_help = true)]
     Logs(words::logs::Logs),
+    /// See which services answer at which addresses, now and last night.
+    #[command(subcommand, arg_required_else_help = true)]
+    Matrix(words::matrix::Matrix),
+    /// Try the cloud as a user would, and take everything away again.
+    #[command(subcommand, arg_required_else_help = true)]
+    Canary(words::canary::Canary),
     /// Try how machines are switched off, before it is needed.
     #[command(subcommand, arg_required_else_help = true)]
     Power(words::power::Power),

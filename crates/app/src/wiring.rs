@@ -10,6 +10,7 @@ use ostler_engine::seam::{Called, Cloud, Fut, Seams};
 use ostler_model::Timestamp;
 use ostler_model::catalogue::{Catalogue, CatalogueError};
 use ostler_model::event::Why;
+use ostler_model::function::Offer;
 use ostler_model::step::{Call, Through};
 use ostler_world::node::{SshAccess, SshNodes};
 use ostler_world::openstack::{ComputeSide, Credentials, CredentialsError, KeystoneCloud};
@@ -140,7 +141,7 @@ fn pages(directory: &Path) -> Result<Vec<(String, String)>, Failure> {
         return Err(unreadable(directory, std::io::ErrorKind::NotADirectory.into()));
     }
     let mut pages = Vec::new();
-    for kind in ["releases", "services"] {
+    for kind in ["releases", "services", "functions"] {
         let folder = directory.join(kind);
         if !folder.is_dir() {
             continue;
@@ -163,6 +164,10 @@ fn pages(directory: &Path) -> Result<Vec<(String, String)>, Failure> {
 struct NoCredentials(String);
 
 impl Cloud for NoCredentials {
+    fn offers(&self) -> Fut<'_, Result<Vec<Offer>, Why>> {
+        Box::pin(async move { Err(Why::new(self.0.clone())) })
+    }
+
     fn call<'a>(&'a self, _: &'a Through, _: &'a [Call]) -> Fut<'a, Result<Called, Why>> {
         Box::pin(async move { Err(Why::new(self.0.clone())) })
     }

@@ -133,7 +133,7 @@ fn crates_depend_one_way() {
         ("model", &[]),
         ("logs", &[]),
         ("engine", &["model"]),
-        ("world", &["engine", "model"]),
+        ("world", &["engine", "model", "logs"]),
         ("sim", &["engine", "model"]),
         ("lab", &["world", "engine", "model"]),
     ];

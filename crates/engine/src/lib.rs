@@ -4,6 +4,8 @@
 //! This crate must never open a socket or a file, never read the clock or the environment, never draw, and
 //! never branch on the name of a service: what differs between services is catalogue data.
 
+pub mod availability;
+pub mod canary;
 pub mod check;
 pub mod ha;
 pub mod health;

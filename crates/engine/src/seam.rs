@@ -4,8 +4,10 @@
 //! with; it carries out what a step says, or tells what is.
 
 use ostler_model::Timestamp;
+use ostler_model::canary::{Act, Acted, NotActed};
 use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Outcome, Why};
+use ostler_model::function::{LogError, LogGate, Mark, Offer, Question, Sample};
 use ostler_model::ha::list::Query;
 use ostler_model::ha::{
     Host, HostChange, Incident, Joined, Move, Named, Notification, Progress, Purged, Report, Reported,
@@ -14,6 +16,7 @@ use ostler_model::ha::{
 use ostler_model::ids::{HostId, HostName, IncidentId, NotificationId, PlanId, RunId, SegmentId};
 use ostler_model::inventory::{Fact, Inventory};
 use ostler_model::plan::Plan;
+use ostler_model::record::{Record, RecordQuery};
 use ostler_model::step::{Call, Job, Through};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -45,6 +48,25 @@ pub trait Cloud: Send + Sync {
     /// Makes each call once, in order, with the operator's credentials, through one way in. `Err` says which call
     /// failed, with the answer.
     fn call<'a>(&'a self, through: &'a Through, calls: &'a [Call]) -> Fut<'a, Result<Called, Why>>;
+
+    /// The services that the cloud's catalogue offers to everybody.
+    fn offers(&self) -> Fut<'_, Result<Vec<Offer>, Why>> {
+        Box::pin(async { Err(Why::new("nothing here reads the cloud's catalogue")) })
+    }
+
+    /// Asks one service once, as the matrix does. Never fails: what went wrong is the answer.
+    fn sample<'a>(&'a self, _question: &'a Question) -> Fut<'a, Sample> {
+        Box::pin(async {
+            let what = Some("nothing here asks services".to_owned());
+            Sample { mark: Mark::Unknown, took_ms: 0, what }
+        })
+    }
+
+    /// Carries out one act of a canary and waits until it has had its effect. What is made bears the act's name, so
+    /// that it can be found again after a lost answer.
+    fn act<'a>(&'a self, _act: &'a Act) -> Fut<'a, Result<Acted, NotActed>> {
+        Box::pin(async { Err(NotActed::Skipped("nothing here makes things in a cloud".to_owned())) })
+    }
 
     /// Looks at the compute side, in as few requests as will do; many who ask at once may share an answer. `Err`
     /// says that it could not be seen: what is missing in an `Ok` is not there.
@@ -103,6 +125,16 @@ pub trait Nodes: Send + Sync {
         source: &'a str,
         packages: &'a [String],
     ) -> Fut<'a, Result<BTreeMap<String, Vec<String>>, Why>>;
+
+    /// Errors that logs hold since a moment and did not hold in the hours before, what is allowed included. `Err`: some
+    /// logs could not be read.
+    fn new_errors<'a>(
+        &'a self,
+        _gate: &'a LogGate,
+        _since: Timestamp,
+    ) -> Fut<'a, Result<Vec<LogError>, Why>> {
+        Box::pin(async { Err(Why::new("nothing here reads logs")) })
+    }
 
     /// Starts the effect of a job. `Err` means that it is *known* that nothing was started or changed; when in
     /// doubt the answer is `Ok`, and `settle` finds out.
@@ -166,6 +198,25 @@ pub trait Store: Register {
     ) -> Fut<'a, Result<(), StoreError>>;
     /// A note, if there is one.
     fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>>;
+    /// Keeps a record, in place of an earlier one of the same kind, subject and name.
+    fn keep_record<'a>(&'a self, record: &'a Record) -> Fut<'a, Result<(), StoreError>>;
+    /// Records, newest first.
+    fn records<'a>(&'a self, query: &'a RecordQuery) -> Fut<'a, Result<Vec<Record>, StoreError>>;
+    /// Takes a record away. False: it was not there.
+    fn drop_record<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        name: &'a str,
+    ) -> Fut<'a, Result<bool, StoreError>>;
+    /// Takes away records that are older than a time, at most so many, the oldest first. How many went.
+    fn purge_records<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        before: Timestamp,
+        rows: u32,
+    ) -> Fut<'a, Result<u64, StoreError>>;
     /// Appends entries durably, all or none. Fails with [`StoreError::Taken`] when another writer owns a place.
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>>;
     /// A run's entries from `from` on, in order, read so that every acknowledged append is seen.

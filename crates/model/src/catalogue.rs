@@ -5,6 +5,7 @@
 //! and argument lists; it decides nothing.
 
 use crate::cloud::Flavour;
+use crate::function::{Function, LogAllowance};
 use crate::ids::ServiceName;
 use crate::release::{Release, Series};
 use crate::step::{Call, ConfigEdit, Reading};
@@ -18,6 +19,8 @@ pub struct Catalogue {
     pub releases: BTreeMap<Series, Release>,
     /// Services by name.
     pub services: BTreeMap<ServiceName, Service>,
+    /// What is asked of a service to see that it works, by its name.
+    pub functions: BTreeMap<ServiceName, Function>,
 }
 
 /// One service's page.
@@ -45,6 +48,9 @@ pub struct Service {
     pub verify: Vec<Call>,
     /// Real calls that a server must have answered before clients may reach it.
     pub warm_up: WarmUp,
+    /// Where its logs are, and what they may say while it is changed.
+    #[serde(default)]
+    pub logs: Option<Logs>,
     /// How long its verbs take, in milliseconds, until runs of one's own say better.
     pub expect_ms: BTreeMap<String, u64>,
     /// What each release changes.
@@ -126,6 +132,17 @@ pub struct Adviser {
     pub argv: Vec<String>,
     /// How its answer is read.
     pub reading: Reading,
+}
+
+/// A service's logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Logs {
+    /// Files and directories.
+    pub paths: Vec<String>,
+    /// Errors that a change brings along.
+    #[serde(default)]
+    pub allow: Vec<LogAllowance>,
 }
 
 /// What a server must have answered before clients may reach it.
@@ -240,6 +257,21 @@ const RELEASES: &[(&str, &str)] = &[
 const SERVICES: &[(&str, &str)] =
     &[("services/keystone.toml", include_str!("../data/services/keystone.toml"))];
 
+const FUNCTIONS: &[(&str, &str)] = &[
+    ("functions/barbican.toml", include_str!("../data/functions/barbican.toml")),
+    ("functions/cinder.toml", include_str!("../data/functions/cinder.toml")),
+    ("functions/designate.toml", include_str!("../data/functions/designate.toml")),
+    ("functions/glance.toml", include_str!("../data/functions/glance.toml")),
+    ("functions/heat.toml", include_str!("../data/functions/heat.toml")),
+    ("functions/keystone.toml", include_str!("../data/functions/keystone.toml")),
+    ("functions/masakari.toml", include_str!("../data/functions/masakari.toml")),
+    ("functions/neutron.toml", include_str!("../data/functions/neutron.toml")),
+    ("functions/nova.toml", include_str!("../data/functions/nova.toml")),
+    ("functions/octavia.toml", include_str!("../data/functions/octavia.toml")),
+    ("functions/placement.toml", include_str!("../data/functions/placement.toml")),
+    ("functions/swift.toml", include_str!("../data/functions/swift.toml")),
+];
+
 impl Catalogue {
     /// The embedded pages.
     pub fn embedded() -> Result<Catalogue, CatalogueError> {
@@ -247,10 +279,11 @@ impl Catalogue {
     }
 
     /// The embedded pages and a site's own, `(name, text)`. A site's page replaces the embedded one of the same
-    /// release or service; names say which kind a page is (`releases/…` or `services/…`).
+    /// release or service; names say which kind a page is (`releases/…`, `services/…` or `functions/…`).
     pub fn with_site(site: &[(String, String)]) -> Result<Catalogue, CatalogueError> {
-        let mut catalogue = Catalogue { releases: BTreeMap::new(), services: BTreeMap::new() };
-        let embedded = RELEASES.iter().chain(SERVICES).map(|(page, text)| (*page, *text));
+        let mut catalogue =
+            Catalogue { releases: BTreeMap::new(), services: BTreeMap::new(), functions: BTreeMap::new() };
+        let embedded = RELEASES.iter().chain(SERVICES).chain(FUNCTIONS).map(|(page, text)| (*page, *text));
         let own = site.iter().map(|(page, text)| (page.as_str(), text.as_str()));
         for (page, text) in embedded.chain(own) {
             if page.starts_with("releases/") {
@@ -259,8 +292,14 @@ impl Catalogue {
             } else if page.starts_with("services/") {
                 let service: Service = read(page, text)?;
                 catalogue.services.insert(service.name.clone(), service);
+            } else if page.starts_with("functions/") {
+                let function: Function = read(page, text)?;
+                if function.kinds.is_empty() || function.live.ok.is_empty() {
+                    return Err(wrong(page, "`kinds` and `live.ok` need at least one entry"));
+                }
+                catalogue.functions.insert(function.name.clone(), function);
             } else {
-                return Err(wrong(page, "a page lies in `releases/` or `services/`"));
+                return Err(wrong(page, "a page lies in `releases/`, `services/` or `functions/`"));
             }
         }
         catalogue.lint()?;

@@ -4,6 +4,7 @@
 //! further knowledge of the service. It holds no secret and no shell text, only argument lists.
 
 use crate::check::Check;
+use crate::function::LogGate;
 use crate::ids::{BudgetName, HostName, InstanceId, RunId, StepId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -206,6 +207,23 @@ pub enum Does {
         /// What to call.
         calls: Vec<Call>,
     },
+    /// Asks several ways in again and again, side by side, and looks for errors that the logs did not hold before the
+    /// wave began. Too few good answers, or one new error, is a breach.
+    FunctionCheck {
+        /// The ways in.
+        through: Vec<Through>,
+        /// What to call.
+        calls: Vec<Call>,
+        /// How often each is asked.
+        rounds: u16,
+        /// Time from round to round.
+        every_ms: u32,
+        /// Of a thousand answers of each way in, how many must be good.
+        least_permille: u16,
+        /// Which logs are looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        logs: Option<LogGate>,
+    },
     /// Takes a node out of the database cluster with its data as they are.
     IsolateDatabase {
         /// Members of the cluster, this node among them.
@@ -384,6 +402,7 @@ impl Does {
             Does::Advise { .. } => "advise",
             Does::WarmUp { .. } => "warm-up",
             Does::Verify { .. } => "verify",
+            Does::FunctionCheck { .. } => "function-check",
             Does::IsolateDatabase { .. } => "isolate-database",
             Does::RejoinDatabase { .. } => "rejoin-database",
             Does::StopDatabase {} => "stop-database",
@@ -437,6 +456,7 @@ impl Does {
                 | Does::Advise { .. }
                 | Does::WarmUp { .. }
                 | Does::Verify { .. }
+                | Does::FunctionCheck { .. }
                 | Does::ProveBackup { .. }
                 | Does::AwaitComputeUp {}
                 | Does::AwaitCopiesGone {}

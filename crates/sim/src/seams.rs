@@ -6,7 +6,10 @@ use crate::clock::SimClock;
 use crate::cloud::{JobSeen, SimCloud};
 use crate::dice::SimDice;
 use ostler_engine::seam::{Called, Clock, Cloud, Fut, Nodes, Power, PowerReading, PowerState, Seams, Store};
+use ostler_model::Timestamp;
+use ostler_model::canary::{Act, Acted, NotActed};
 use ostler_model::event::{Outcome, Why};
+use ostler_model::function::{Asked, LogError, LogGate, Mark, Offer, Question, Sample};
 use ostler_model::ids::HostName;
 use ostler_model::inventory::{Fact, Inventory};
 use ostler_model::step::{Call, Job, Target, Through};
@@ -83,6 +86,19 @@ impl Nodes for SimNodes {
         })
     }
 
+    fn new_errors<'a>(&'a self, gate: &'a LogGate, _since: Timestamp) -> Fut<'a, Result<Vec<LogError>, Why>> {
+        Box::pin(async move {
+            match gate
+                .nodes
+                .iter()
+                .find(|host| !self.cloud.node(host.as_str()).is_some_and(|node| node.answers()))
+            {
+                Some(host) => Err(Why::new(format!("{host} does not answer"))),
+                None => Ok(self.cloud.errors_of(gate)),
+            }
+        })
+    }
+
     fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {
         Box::pin(async move {
             needs_a_node(job)?;
@@ -144,6 +160,34 @@ impl Cloud for SimApi {
             } else {
                 Err(Why::new("503 Service Unavailable"))
             }
+        })
+    }
+
+    fn offers(&self) -> Fut<'_, Result<Vec<Offer>, Why>> {
+        Box::pin(async { Ok(self.cloud.offered()) })
+    }
+
+    fn sample<'a>(&'a self, question: &'a Question) -> Fut<'a, Sample> {
+        Box::pin(async move {
+            let port = question.function.port;
+            let through = match &question.asked {
+                Asked::Server(host) => Through::Backend { host: host.clone(), port },
+                Asked::Virtual => Through::Front { port },
+            };
+            match self.call(&through, &question.function.calls).await {
+                Ok(called) => Sample { mark: Mark::Up, took_ms: called.slowest_ms, what: None },
+                Err(why) => Sample { mark: Mark::Down, took_ms: CALL_MS, what: Some(why.what) },
+            }
+        })
+    }
+
+    fn act<'a>(&'a self, act: &'a Act) -> Fut<'a, Result<Acted, NotActed>> {
+        Box::pin(async move {
+            self.clock.sleep(CALL_MS).await;
+            let came = self.cloud.act(act);
+            // The answer takes its time, too: who dies meanwhile never hears what came of it.
+            self.clock.sleep(CALL_MS).await;
+            came
         })
     }
 }

@@ -9,6 +9,7 @@ use ostler_model::event::Entry;
 use ostler_model::ids::{PlanId, RunId};
 use ostler_model::inventory::Inventory;
 use ostler_model::plan::Plan;
+use ostler_model::record::{RECORDS_MAX, Record, RecordQuery};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,7 @@ pub(crate) struct Kept {
     order: Vec<PlanId>,
     inventories: BTreeMap<String, Inventory>,
     notes: BTreeMap<(String, String), String>,
+    records: BTreeMap<(String, String, String), Record>,
     entries: BTreeMap<(RunId, u64), Entry>,
     leases: BTreeMap<String, Lease>,
     pub(crate) books: Books,
@@ -104,6 +106,62 @@ impl Store for MemoryStore {
 
     fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
         Box::pin(async move { Ok(self.kept().notes.get(&(subject.to_owned(), kind.to_owned())).cloned()) })
+    }
+
+    fn keep_record<'a>(&'a self, record: &'a Record) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let key = (record.kind.clone(), record.subject.clone(), record.name.clone());
+            self.kept().records.insert(key, record.clone());
+            Ok(())
+        })
+    }
+
+    fn records<'a>(&'a self, query: &'a RecordQuery) -> Fut<'a, Result<Vec<Record>, StoreError>> {
+        Box::pin(async move {
+            let kept = self.kept();
+            let is_meant = |record: &&Record| {
+                (record.kind == query.kind && record.subject == query.subject)
+                    && (record.at >= query.from && record.at < query.until)
+            };
+            let mut found: Vec<Record> = kept.records.values().filter(is_meant).cloned().collect();
+            found.sort_by(|a, b| (b.at, &b.name).cmp(&(a.at, &a.name)));
+            found.truncate(query.limit.min(RECORDS_MAX) as usize);
+            Ok(found)
+        })
+    }
+
+    fn drop_record<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        name: &'a str,
+    ) -> Fut<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let key = (kind.to_owned(), subject.to_owned(), name.to_owned());
+            Ok(self.kept().records.remove(&key).is_some())
+        })
+    }
+
+    fn purge_records<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        before: Timestamp,
+        rows: u32,
+    ) -> Fut<'a, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let mut kept = self.kept();
+            let mut old: Vec<(Timestamp, (String, String, String))> = kept
+                .records
+                .iter()
+                .filter(|((k, s, _), record)| k == kind && s == subject && record.at < before)
+                .map(|(key, record)| (record.at, key.clone()))
+                .collect();
+            old.sort();
+            old.truncate(rows as usize);
+            old.iter().for_each(|(_, key)| drop(kept.records.remove(key)));
+            Ok(old.len() as u64)
+        })
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

@@ -9,11 +9,14 @@ use ostler_engine::seam::{
     Called, Clock, Cloud, Fut, Lease, Nodes, Power, PowerReading, Seams, Store, StoreError,
 };
 use ostler_model::Timestamp;
+use ostler_model::canary::{Act, Acted, NotActed};
 use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Event, Outcome, Why};
+use ostler_model::function::{LogError, LogGate, Offer, Question, Sample};
 use ostler_model::ids::{HostName, PlanId, RunId, StepId};
 use ostler_model::inventory::{Fact, Inventory, Node, Seen, UnitSeen};
 use ostler_model::plan::Plan;
+use ostler_model::record::{Record, RecordQuery};
 use ostler_model::release::Series;
 use ostler_model::step::{Call, Job, Through};
 use ostler_sim::{MemoryStore, SimCloud, seams};
@@ -246,6 +249,27 @@ impl Cloud for Front {
         })
     }
 
+    fn offers(&self) -> Fut<'_, Result<Vec<Offer>, Why>> {
+        Box::pin(async move {
+            self.0.until_free().await;
+            self.0.inner.cloud.offers().await
+        })
+    }
+
+    fn sample<'a>(&'a self, question: &'a Question) -> Fut<'a, Sample> {
+        Box::pin(async move {
+            self.0.until_free().await;
+            self.0.inner.cloud.sample(question).await
+        })
+    }
+
+    fn act<'a>(&'a self, act: &'a Act) -> Fut<'a, Result<Acted, NotActed>> {
+        Box::pin(async move {
+            self.0.until_free().await;
+            self.0.inner.cloud.act(act).await
+        })
+    }
+
     fn look<'a>(&'a self, scope: &'a Scope) -> Fut<'a, Result<Compute, Why>> {
         Box::pin(async move {
             self.0.until_free().await;
@@ -289,6 +313,13 @@ impl Nodes for Front {
                 return Ok(BTreeMap::new());
             }
             self.0.inner.nodes.available(host, source, packages).await
+        })
+    }
+
+    fn new_errors<'a>(&'a self, gate: &'a LogGate, since: Timestamp) -> Fut<'a, Result<Vec<LogError>, Why>> {
+        Box::pin(async move {
+            self.0.until_free().await;
+            self.0.inner.nodes.new_errors(gate, since).await
         })
     }
 
@@ -357,6 +388,33 @@ impl Store for Front {
 
     fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
         self.0.inner.store.note(subject, kind)
+    }
+
+    fn keep_record<'a>(&'a self, record: &'a Record) -> Fut<'a, Result<(), StoreError>> {
+        self.0.inner.store.keep_record(record)
+    }
+
+    fn records<'a>(&'a self, query: &'a RecordQuery) -> Fut<'a, Result<Vec<Record>, StoreError>> {
+        self.0.inner.store.records(query)
+    }
+
+    fn drop_record<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        name: &'a str,
+    ) -> Fut<'a, Result<bool, StoreError>> {
+        self.0.inner.store.drop_record(kind, subject, name)
+    }
+
+    fn purge_records<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        before: Timestamp,
+        rows: u32,
+    ) -> Fut<'a, Result<u64, StoreError>> {
+        self.0.inner.store.purge_records(kind, subject, before, rows)
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

@@ -2,6 +2,8 @@
 //!
 //! A view looks only at what it is given; it fetches nothing and decides nothing.
 
+pub mod availability;
+pub mod canary;
 pub mod findings;
 pub mod foresight;
 pub mod health;

@@ -3,6 +3,7 @@
 //! A verb reads what was typed, asks the engine and the world, and hands the answer to a view. It decides nothing.
 
 pub mod bench;
+pub mod canary;
 pub mod cloud;
 pub mod demo;
 pub mod explain;
@@ -10,6 +11,7 @@ pub mod ha;
 pub mod health;
 pub mod lab;
 pub mod logs;
+pub mod matrix;
 pub mod monitor;
 pub mod power;
 pub mod rehearse;
@@ -30,6 +32,8 @@ pub async fn speak(context: &Context, noun: Noun) -> Result<Exit, Failure> {
         Noun::Upgrade(verb) => upgrade::speak(context, verb).await,
         Noun::Run(verb) => run::speak(context, verb).await,
         Noun::Logs(verb) => logs::speak(context, verb).await,
+        Noun::Matrix(verb) => matrix::speak(context, verb).await,
+        Noun::Canary(verb) => canary::speak(context, verb).await,
         Noun::Power(verb) => power::speak(context, verb).await,
         Noun::Ha(verb) => ha::speak(context, verb).await,
         Noun::Monitor(verb) => monitor::speak(context, verb).await,

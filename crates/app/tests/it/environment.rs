@@ -31,7 +31,8 @@ port = 1
 roles = ["controller"]
 "#;
 
-const CLOUDS: &str = "clouds:
+/// Credentials for it.
+pub const CLOUDS: &str = "clouds:
   lab:
     auth:
       auth_url: http://127.0.0.1:5000/v3

@@ -3,6 +3,8 @@
 //! One file for each noun or concern; nothing here needs a network.
 
 #[cfg(test)]
+mod canary;
+#[cfg(test)]
 mod cloud;
 #[cfg(test)]
 mod demo;
@@ -19,7 +21,11 @@ mod lab;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod monitor;
+#[cfg(test)]
+mod openstack;
 #[cfg(test)]
 mod power;
 #[cfg(test)]

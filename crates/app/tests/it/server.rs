@@ -75,7 +75,12 @@ impl Server {
                     let before = kept.lock().unwrap().len();
                     let (status, headers, body) = answer(&request, before);
                     kept.lock().unwrap().push(request);
-                    let body = body.to_string();
+                    // A text is sent as it is: files are no JSON.
+                    let body = match body {
+                        Value::String(text) => text,
+                        Value::Null => String::new(),
+                        body => body.to_string(),
+                    };
                     let mut text = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n");
                     for (name, value) in headers {
                         text.push_str(&format!("{name}: {value}\r\n"));

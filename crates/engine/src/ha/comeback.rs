@@ -7,7 +7,7 @@
 use ostler_model::Timestamp;
 use ostler_model::compute::Compute;
 use ostler_model::ids::{HostName, StepId};
-use ostler_model::plan::{PLAN_FORMAT, Plan, PlanBody, Purpose};
+use ostler_model::plan::{PLAN_FORMAT_SECOND, Plan, PlanBody, Purpose};
 use ostler_model::step::{Does, Step, Target, Undo};
 
 /// Tries of each step.
@@ -80,7 +80,7 @@ pub fn comeback(wish: &Comeback<'_>) -> Result<Plan, serde_json::Error> {
     add("up", format!("wait until {host} is up"), Does::AwaitComputeUp {}, LIMIT_S);
     add("enable", format!("let new instances come to {host}"), Does::EnableCompute {}, LIMIT_S);
     Plan::seal(PlanBody {
-        format: PLAN_FORMAT,
+        format: PLAN_FORMAT_SECOND,
         parent: None,
         cloud: wish.cloud.to_owned(),
         purpose: Purpose::Return { host: host.clone() },

@@ -11,7 +11,7 @@ use crate::plan::Planned;
 use ostler_model::check::Check;
 use ostler_model::compute::{Compute, Instance, MoveStage};
 use ostler_model::ids::{HostName, InstanceId, StepId};
-use ostler_model::plan::{Budget, HeldBack, PLAN_FORMAT, Plan, PlanBody, Purpose, Report};
+use ostler_model::plan::{Budget, HeldBack, PLAN_FORMAT_SECOND, Plan, PlanBody, Purpose, Report};
 use ostler_model::step::{Does, Step, Target, Undo, Wanted, Word};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -262,7 +262,7 @@ fn seal(failure: &Failure<'_>, maker: Maker) -> Result<Plan, serde_json::Error> 
     };
     let budgets = named.iter().map(|name| Budget { name: (*name).into(), width: width(name) }).collect();
     Plan::seal(PlanBody {
-        format: PLAN_FORMAT,
+        format: PLAN_FORMAT_SECOND,
         parent: None,
         cloud: failure.cloud.to_owned(),
         purpose: Purpose::Recover { what: format!("the host {}", failure.host), round: failure.round },

@@ -7,7 +7,7 @@ use super::policy::Policy;
 use ostler_model::Timestamp;
 use ostler_model::compute::{Instance, VmState};
 use ostler_model::ids::{HostName, InstanceId, StepId};
-use ostler_model::plan::{PLAN_FORMAT, Plan, PlanBody, Purpose};
+use ostler_model::plan::{PLAN_FORMAT_SECOND, Plan, PlanBody, Purpose};
 use ostler_model::step::{Does, Step, Target, Undo};
 
 /// Tries of each step: a busy compute service answers a few seconds later.
@@ -41,7 +41,7 @@ fn step(id: String, title: String, on: Target, does: Does, after: Vec<StepId>, l
 
 fn seal(cloud: &str, what: String, seen: Timestamp, steps: Vec<Step>) -> Result<Plan, serde_json::Error> {
     Plan::seal(PlanBody {
-        format: PLAN_FORMAT,
+        format: PLAN_FORMAT_SECOND,
         parent: None,
         cloud: cloud.to_owned(),
         purpose: Purpose::Recover { what, round: 1 },

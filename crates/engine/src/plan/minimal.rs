@@ -11,7 +11,7 @@ use super::upgrade::Hop;
 use ostler_model::check::Check;
 use ostler_model::ids::HostName;
 use ostler_model::plan::{HeldBack, Report};
-use ostler_model::step::{Does, Gate, Undo};
+use ostler_model::step::{Does, Gate, Target, Undo};
 
 /// Which node is set aside, which changes first, and which others keep serving until the stop.
 pub(super) fn parts(hop: &Hop<'_>) -> Option<(HostName, HostName, Vec<HostName>)> {
@@ -81,13 +81,19 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     if alone {
         ready = vec![turn::start(hop, maker, &first, &ready)];
     }
-    let mut done = vec![turn::return_to_service(hop, maker, &first, &ready)];
+    let back = turn::return_to_service(hop, maker, &first, &ready);
+    let mut serving = vec![first.clone()];
+    let on = Target::Node(first.clone());
+    let mut done = vec![turn::function_check(hop, maker, &on, &serving, &[back])];
 
     for host in &others {
         maker.wave(format!("Change {host}; the service is back"));
         let switched = turn::switch(hop, maker, host, &done);
         let started = turn::start(hop, maker, host, &[switched]);
-        done = vec![turn::return_to_service(hop, maker, host, &[started])];
+        let back = turn::return_to_service(hop, maker, host, &[started]);
+        serving.push(host.clone());
+        let on = Target::Node(host.clone());
+        done = vec![turn::function_check(hop, maker, &on, &serving, &[back])];
     }
 
     maker.wave(format!("Soak, then bring {aside} back with the new data"));
@@ -115,7 +121,9 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     let stopped = turn::stop(hop, maker, &aside, &[rejoined]);
     let switched = turn::switch(hop, maker, &aside, &[stopped]);
     let started = turn::start(hop, maker, &aside, &[switched]);
-    let done = vec![turn::return_to_service(hop, maker, &aside, &[started])];
+    let back = turn::return_to_service(hop, maker, &aside, &[started]);
+    let on = Target::Node(aside.clone());
+    let done = vec![turn::function_check(hop, maker, &on, &hop.seen.hosts, &[back])];
     report.decisions.push(format!(
         "{aside} is set aside: writes made after that are lost if the whole cluster is taken back from it, only those of {} if one database is",
         hop.seen.service.name

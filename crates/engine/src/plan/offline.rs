@@ -6,7 +6,7 @@ use super::steps::Maker;
 use super::turn;
 use super::upgrade::Hop;
 use ostler_model::plan::{HeldBack, Report};
-use ostler_model::step::{Does, Undo};
+use ostler_model::step::{Does, Target, Undo};
 
 pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report) {
     let first = [turn::preflight(hop, maker)];
@@ -51,7 +51,9 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
         let started = turn::start(hop, maker, host, &ready);
         done.push(turn::return_to_service(hop, maker, host, &[started]));
     }
-    done = vec![turn::soak(hop, maker, &done)];
+    let done = maker.gather("started", done);
+    let done = vec![turn::function_check(hop, maker, &Target::Cloud, &hop.seen.hosts, &done)];
+    let done = vec![turn::soak(hop, maker, &done)];
     turn::final_check(hop, maker, &done);
 }
 

@@ -76,7 +76,8 @@ impl<'a> Maker<'a> {
             id: id.clone(),
             title: title.into(),
             wave: self.waves.len().saturating_sub(1) as u16,
-            tries: if matches!(does, Does::Check { .. }) { 1 } else { TRIES },
+            // A breach is for a person to see, and not to pass by.
+            tries: if matches!(does, Does::Check { .. } | Does::FunctionCheck { .. }) { 1 } else { TRIES },
             limit_s: limit(&does, self.seen.service.schema.limit_s),
             draws: draws(&does),
             does,

@@ -5,9 +5,22 @@
 use super::steps::Maker;
 use super::upgrade::Hop;
 use ostler_model::check::Check;
+use ostler_model::function::LogGate;
 use ostler_model::ids::{HostName, StepId};
-use ostler_model::step::{BackupSet, Does, Gate, Target, Undo};
+use ostler_model::step::{BackupSet, Does, Gate, Target, Through, Undo};
 use std::collections::BTreeMap;
+
+/// Servers that are asked after each change; where there are more, only the one that was changed.
+const ASKED_MAX: usize = 16;
+
+/// How often each is asked: a worker that is ill is met by one question of several.
+const CHECK_ROUNDS: u16 = 5;
+
+/// Time from one question to the next.
+const CHECK_EVERY_MS: u32 = 1_000;
+
+/// All answers must be good: the change is over, and nothing else is under way.
+const CHECK_LEAST_PERMILLE: u16 = 1_000;
 
 /// Adds the preflight as the first wave.
 pub(super) fn preflight(hop: &Hop<'_>, maker: &mut Maker<'_>) -> StepId {
@@ -238,6 +251,41 @@ pub(super) fn return_to_service(
         last: false,
     }]);
     maker.on(host, "enable", "put it back into every load balancer", does, undo, &[verify])
+}
+
+/// Asks every server that is to serve, and the front door, again and again, and looks for new errors in the logs. What
+/// was changed is not called done before.
+pub(super) fn function_check(
+    hop: &Hop<'_>,
+    maker: &mut Maker<'_>,
+    on: &Target,
+    serving: &[HostName],
+    after: &[StepId],
+) -> StepId {
+    let asked: Vec<&HostName> = match (serving.len() > ASKED_MAX, on.node()) {
+        (true, Some(host)) => vec![host],
+        _ => serving.iter().take(ASKED_MAX).collect(),
+    };
+    let mut through: Vec<Through> = asked.iter().map(|host| hop.seen.backend(host)).collect();
+    through.push(hop.seen.front());
+    let logs = hop.seen.service.logs.as_ref().map(|logs| LogGate {
+        nodes: asked.into_iter().cloned().collect(),
+        paths: logs.paths.clone(),
+        allow: logs.allow.clone(),
+    });
+    let title = match logs {
+        Some(_) => "ask all servers and the front door again and again, read the logs",
+        None => "ask all servers and the front door again and again",
+    };
+    let does = Does::FunctionCheck {
+        through,
+        calls: hop.seen.service.verify.clone(),
+        rounds: CHECK_ROUNDS,
+        every_ms: CHECK_EVERY_MS,
+        least_permille: CHECK_LEAST_PERMILLE,
+        logs,
+    };
+    maker.add("function-check", title, on.clone(), does, Undo::Nothing, after)
 }
 
 /// A quiet time, and a person's word where it is wanted, before what cannot be taken back.

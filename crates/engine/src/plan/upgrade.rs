@@ -9,7 +9,7 @@ use crate::check::judge;
 use ostler_model::catalogue::{ServiceRelease, sorted};
 use ostler_model::event::Why;
 use ostler_model::ids::ServiceName;
-use ostler_model::plan::{HeldBack, PLAN_FORMAT_FIRST, Plan, PlanBody, Purpose, Report, Strategy};
+use ostler_model::plan::{HeldBack, PLAN_FORMAT, Plan, PlanBody, Purpose, Report, Strategy};
 use ostler_model::release::Series;
 use ostler_model::step::ConfigEdit;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,7 +110,7 @@ pub fn upgrade(wish: &Wish, scene: &Scene<'_>) -> Result<Planned, Refused> {
     let purpose =
         Purpose::Upgrade { service: wish.service.clone(), from: from.series, to: to.series, strategy };
     let body = PlanBody {
-        format: PLAN_FORMAT_FIRST,
+        format: PLAN_FORMAT,
         parent: None,
         cloud: scene.cloud.name.clone(),
         purpose,

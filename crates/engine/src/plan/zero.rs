@@ -8,7 +8,7 @@ use super::turn;
 use super::upgrade::Hop;
 use ostler_model::check::Check;
 use ostler_model::plan::{HeldBack, Report};
-use ostler_model::step::{Does, Gate, Undo};
+use ostler_model::step::{Does, Gate, Target, Undo};
 
 pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report) {
     let preflight = turn::preflight(hop, maker);
@@ -51,7 +51,9 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
             ready.extend(advised);
         }
         let started = turn::start(hop, maker, host, &ready);
-        done = vec![turn::return_to_service(hop, maker, host, &[started])];
+        let back = turn::return_to_service(hop, maker, host, &[started]);
+        let on = Target::Node(host.clone());
+        done = vec![turn::function_check(hop, maker, &on, &hop.seen.hosts, &[back])];
     }
 
     maker.wave(if hop.needs_contract() { "Soak and contract" } else { "Soak" });

@@ -14,7 +14,7 @@ use ostler_model::Timestamp;
 use ostler_model::event::{Actor, Entry, Event, Outcome, Verdict, Why};
 use ostler_model::ids::{RunId, StepId};
 use ostler_model::limits::POSTPONED_PAUSE_MS;
-use ostler_model::step::{Gate, Job};
+use ostler_model::step::{Does, Gate, Job};
 
 /// How often the journal's tail is read for words of a person while steps are under way.
 const LISTEN_MS: u64 = 1_000;
@@ -248,11 +248,11 @@ impl<'a> Driver<'a> {
     fn settle(&mut self, step: &StepId) -> Result<(), DriveError> {
         let run = &self.run;
         let at = run.place(step)?;
-        let job = job(run, at);
+        let (job, since) = (job(run, at), wave_began(run, at));
         if self.run.take_in_hand(at) {
             let seams = self.seams;
             self.under_way.push(Box::pin(async move {
-                let outcome = routed::settle(seams, &job).await;
+                let outcome = routed::settle(seams, &job, since).await;
                 Happened::Settled { step: job.step, attempt: job.attempt, outcome }
             }));
         }
@@ -292,9 +292,9 @@ impl<'a> Driver<'a> {
                 }
                 // A store that took its time has taken it from the lease: the intent stands, and whoever drives settles it.
                 self.holds()?;
-                let (seams, job) = (self.seams, job(run, at));
+                let (seams, job, since) = (self.seams, job(run, at), wave_began(run, at));
                 self.under_way.push(Box::pin(async move {
-                    let outcome = routed::carry_out(seams, &job).await;
+                    let outcome = routed::carry_out(seams, &job, since).await;
                     Happened::Settled { step: job.step, attempt: job.attempt, outcome }
                 }));
                 Ok(())
@@ -413,4 +413,15 @@ fn job(run: &Run, at: usize) -> Job {
         on: step.on.clone(),
         limit_s: step.limit_s,
     }
+}
+
+/// When the first step of a step's wave began; steps that have not begun do not count.
+fn wave_began(run: &Run, at: usize) -> Option<Timestamp> {
+    let step = run.step(at);
+    // Only one verb looks at it, and plans have many steps.
+    if !matches!(step.does, Does::FunctionCheck { .. }) {
+        return None;
+    }
+    let of_wave = run.plan.body.steps.iter().zip(&run.steps).filter(|(other, _)| other.wave == step.wave);
+    of_wave.filter_map(|(_, state)| state.began).min()
 }

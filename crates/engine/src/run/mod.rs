@@ -7,6 +7,7 @@ mod agenda;
 mod control;
 mod drive;
 mod fold;
+mod function_check;
 mod lease;
 mod next;
 mod power;

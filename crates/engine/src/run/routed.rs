@@ -3,9 +3,11 @@
 //!
 //! A step that only looks may be looked at again after a crash; every other step is settled, never repeated.
 
+use super::function_check::{self, Wanted};
 use super::power;
 use crate::check;
 use crate::seam::Seams;
+use ostler_model::Timestamp;
 use ostler_model::check::{Check, Finding, Severity};
 use ostler_model::event::{Facts, Outcome, Why};
 use ostler_model::inventory::Inventory;
@@ -19,8 +21,8 @@ const WARM_UP_PAUSE_MS: u64 = 250;
 const QUIET_PAUSE_MS: u64 = 500;
 
 /// Begins a job and waits for what comes of it.
-pub(super) async fn carry_out(seams: &Seams, job: &Job) -> Outcome {
-    if let Some(outcome) = look(seams, job).await {
+pub(super) async fn carry_out(seams: &Seams, job: &Job, since: Option<Timestamp>) -> Outcome {
+    if let Some(outcome) = look(seams, job, since).await {
         return outcome;
     }
     let begun = match job.does.by() {
@@ -43,15 +45,15 @@ async fn ended(seams: &Seams, job: &Job) -> Outcome {
 }
 
 /// Finds out what came of a job that another driver may have begun.
-pub(super) async fn settle(seams: &Seams, job: &Job) -> Outcome {
-    match look(seams, job).await {
+pub(super) async fn settle(seams: &Seams, job: &Job, since: Option<Timestamp>) -> Outcome {
+    match look(seams, job, since).await {
         Some(outcome) => outcome,
         None => ended(seams, job).await,
     }
 }
 
 /// The jobs that only look, and that no node answers for.
-async fn look(seams: &Seams, job: &Job) -> Option<Outcome> {
+async fn look(seams: &Seams, job: &Job, since: Option<Timestamp>) -> Option<Outcome> {
     match &job.does {
         Does::Check { checks } => Some(judged(seams, checks).await),
         Does::WarmUp { through, calls, rounds } => {
@@ -66,6 +68,11 @@ async fn look(seams: &Seams, job: &Job) -> Option<Outcome> {
             },
             Err(why) => Outcome::NotDone { why },
         }),
+        Does::FunctionCheck { through, calls, rounds, every_ms, least_permille, logs } => {
+            let wanted =
+                Wanted { calls, rounds: *rounds, every_ms: *every_ms, least_permille: *least_permille };
+            Some(function_check::check(seams, through, wanted, logs.as_ref(), since).await)
+        }
         _ => None,
     }
 }

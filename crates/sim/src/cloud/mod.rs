@@ -9,6 +9,7 @@ mod galera;
 mod look;
 mod power;
 mod repair;
+mod user;
 mod verbs;
 
 pub(crate) use effects::JobSeen;
@@ -197,6 +198,7 @@ pub(crate) struct State {
     /// Plans by the runs that may act.
     pub(crate) approved: BTreeMap<RunId, Arc<Plan>>,
     pub(crate) breaches: Vec<Breach>,
+    pub(crate) user: user::User,
     /// What happened, line by line, if that is wanted.
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) changes: i64,

@@ -13,11 +13,14 @@ use ostler_engine::seam::{
     Called, Clock, Cloud, Fut, Lease, Nodes, Power, PowerReading, Seams, Store, StoreError,
 };
 use ostler_model::Timestamp;
+use ostler_model::canary::{Act, Acted, NotActed};
 use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Entry, Outcome, Why};
+use ostler_model::function::{LogError, LogGate, Offer, Question, Sample};
 use ostler_model::ids::{HostName, PlanId, RunId};
 use ostler_model::inventory::{Fact, Inventory};
 use ostler_model::plan::Plan;
+use ostler_model::record::{Record, RecordQuery};
 use ostler_model::step::{Call, Job, Through};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -152,6 +155,18 @@ impl Cloud for Passage {
         }))
     }
 
+    fn offers(&self) -> Fut<'_, Result<Vec<Offer>, Why>> {
+        Box::pin(self.through(self.inner.cloud.offers()))
+    }
+
+    fn sample<'a>(&'a self, question: &'a Question) -> Fut<'a, Sample> {
+        Box::pin(self.through(self.inner.cloud.sample(question)))
+    }
+
+    fn act<'a>(&'a self, act: &'a Act) -> Fut<'a, Result<Acted, NotActed>> {
+        Box::pin(self.through(self.inner.cloud.act(act)))
+    }
+
     fn look<'a>(&'a self, scope: &'a Scope) -> Fut<'a, Result<Compute, Why>> {
         Box::pin(self.through(self.inner.cloud.look(scope)))
     }
@@ -177,6 +192,10 @@ impl Nodes for Passage {
         packages: &'a [String],
     ) -> Fut<'a, Result<BTreeMap<String, Vec<String>>, Why>> {
         Box::pin(self.through(self.inner.nodes.available(host, source, packages)))
+    }
+
+    fn new_errors<'a>(&'a self, gate: &'a LogGate, since: Timestamp) -> Fut<'a, Result<Vec<LogError>, Why>> {
+        Box::pin(self.through(self.inner.nodes.new_errors(gate, since)))
     }
 
     fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {
@@ -235,6 +254,33 @@ impl Store for Passage {
 
     fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
         Box::pin(self.stored(self.inner.store.note(subject, kind)))
+    }
+
+    fn keep_record<'a>(&'a self, record: &'a Record) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(self.stored(self.inner.store.keep_record(record)))
+    }
+
+    fn records<'a>(&'a self, query: &'a RecordQuery) -> Fut<'a, Result<Vec<Record>, StoreError>> {
+        Box::pin(self.stored(self.inner.store.records(query)))
+    }
+
+    fn drop_record<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        name: &'a str,
+    ) -> Fut<'a, Result<bool, StoreError>> {
+        Box::pin(self.stored(self.inner.store.drop_record(kind, subject, name)))
+    }
+
+    fn purge_records<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        before: Timestamp,
+        rows: u32,
+    ) -> Fut<'a, Result<u64, StoreError>> {
+        Box::pin(self.stored(self.inner.store.purge_records(kind, subject, before, rows)))
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what broke by panicking")]
 
 mod attended;
+mod breach;
+mod canary;
 mod contract;
 mod deadly_register;
 mod each_step;

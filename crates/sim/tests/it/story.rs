@@ -9,6 +9,7 @@ use ostler_model::event::{Actor, Entry, Event};
 use ostler_model::ids::{HostName, PlanId, RunId};
 use ostler_model::inventory::Inventory;
 use ostler_model::plan::{Plan, Strategy};
+use ostler_model::record::{Record, RecordQuery};
 use ostler_sim::cloud::SimService;
 use ostler_sim::{MemoryStore, SimCloud};
 use std::collections::BTreeMap;
@@ -148,6 +149,33 @@ impl Store for DeadlyStore {
 
     fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
         self.inner.note(subject, kind)
+    }
+
+    fn keep_record<'a>(&'a self, record: &'a Record) -> Fut<'a, Result<(), StoreError>> {
+        self.inner.keep_record(record)
+    }
+
+    fn records<'a>(&'a self, query: &'a RecordQuery) -> Fut<'a, Result<Vec<Record>, StoreError>> {
+        self.inner.records(query)
+    }
+
+    fn drop_record<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        name: &'a str,
+    ) -> Fut<'a, Result<bool, StoreError>> {
+        self.inner.drop_record(kind, subject, name)
+    }
+
+    fn purge_records<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        before: Timestamp,
+        rows: u32,
+    ) -> Fut<'a, Result<u64, StoreError>> {
+        self.inner.purge_records(kind, subject, before, rows)
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

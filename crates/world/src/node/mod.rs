@@ -7,6 +7,7 @@ mod backup;
 mod config;
 mod database;
 mod known_hosts;
+mod log_gate;
 mod logs;
 mod package;
 mod parse;

@@ -144,6 +144,11 @@ pub enum SshError {
 }
 
 impl SshError {
+    /// Whether the node answers, and says that nobody listens there.
+    pub fn is_no_listener(&self) -> bool {
+        matches!(self, SshError::NoListener { .. })
+    }
+
     /// Whether a command may have been carried out.
     pub fn may_have_acted(&self) -> bool {
         matches!(self, SshError::Lost { .. } | SshError::Failed { .. })

@@ -9,12 +9,14 @@ use super::schema::Database;
 use super::ssh::{Connections, SshAccess};
 use super::survey::Questions;
 use super::unit::{Names, Observed, Work, safe};
-use super::{backup, config, database, package, schema, service, words};
+use super::{backup, config, database, log_gate, package, schema, service, words};
 use futures_util::future::join_all;
 use ostler_engine::seam::{Fut, Nodes};
+use ostler_model::Timestamp;
 use ostler_model::catalogue::Catalogue;
 use ostler_model::cloud::Cloud;
 use ostler_model::event::{Facts, Outcome, Why};
+use ostler_model::function::{LogError, LogGate};
 use ostler_model::ids::HostName;
 use ostler_model::inventory::{Fact, Inventory};
 use ostler_model::step::{Does, Job};
@@ -253,7 +255,10 @@ fn others(members: &[HostName], host: &HostName) -> Vec<HostName> {
 }
 
 fn node_of(job: &Job) -> Result<&HostName, Why> {
-    if matches!(job.does, Does::Check { .. } | Does::WarmUp { .. } | Does::Verify { .. }) {
+    if matches!(
+        job.does,
+        Does::Check { .. } | Does::WarmUp { .. } | Does::Verify { .. } | Does::FunctionCheck { .. }
+    ) {
         return Err(not_for_nodes(&job.does));
     }
     // A load balancer's server is no node's business, so such a step may be for the cloud as a whole.
@@ -322,6 +327,10 @@ impl Nodes for SshNodes {
         packages: &'a [String],
     ) -> Fut<'a, Result<BTreeMap<String, Vec<String>>, Why>> {
         Box::pin(package::available(&self.connections, host, source, packages))
+    }
+
+    fn new_errors<'a>(&'a self, gate: &'a LogGate, since: Timestamp) -> Fut<'a, Result<Vec<LogError>, Why>> {
+        Box::pin(log_gate::new_errors(&self.connections, gate, since))
     }
 
     fn begin<'a>(&'a self, job: &'a Job) -> Fut<'a, Result<(), Why>> {

@@ -4,6 +4,7 @@
 
 use super::clouds_yaml::Interface;
 use super::error::ApiError;
+use ostler_model::function::Offer;
 use serde_json::Value;
 
 /// A service of OpenStack as this program asks it.
@@ -26,6 +27,17 @@ pub(crate) const COMPUTE: Service =
 /// What is left on each hypervisor.
 pub(crate) const PLACEMENT: Service =
     Service { kinds: &["placement"], major: 1, path: "", header: "placement" };
+
+/// Images.
+pub(super) const IMAGE: Service = Service { kinds: &["image"], major: 2, path: "/v2", header: "image" };
+
+/// Networks.
+pub(super) const NETWORK: Service =
+    Service { kinds: &["network"], major: 2, path: "/v2.0", header: "network" };
+
+/// Volumes.
+pub(super) const VOLUME: Service =
+    Service { kinds: &["volumev3", "block-storage"], major: 3, path: "/v3", header: "volume" };
 
 /// The services of a token.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +104,16 @@ impl Catalogue {
             region: region.map(str::to_owned),
             there: self.there(service),
         })
+    }
+
+    /// Every service that has an address of this interface and region.
+    pub(super) fn offers(&self, interface: Interface, region: Option<&str>) -> Vec<Offer> {
+        let fits = |listed: &&Listed| {
+            listed.interface == interface.as_str()
+                && region.is_none_or(|region| listed.region.as_deref() == Some(region))
+        };
+        let offers = self.0.iter().filter(fits);
+        offers.map(|listed| Offer { kind: listed.kind.clone(), url: listed.url.clone() }).collect()
     }
 
     fn there(&self, service: &Service) -> String {

@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::login::Login;
 use super::version::{Microversion, Range, announced};
 use crate::web::{Answer, Ask, Web, WebError};
+use ostler_model::function::Offer;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderName};
 use secrecy::SecretString;
@@ -26,6 +27,9 @@ const CALL_LIMIT: Duration = Duration::from_secs(60);
 
 /// Pages of one list that are read: a thousand servers each, and no cloud has a million of them on one host.
 const PAGES_MAX: usize = 1_000;
+
+/// What is wanted of every service; files come as they are.
+const ACCEPTED: &str = "application/json, application/octet-stream";
 
 const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
@@ -186,12 +190,72 @@ impl OpenStack {
         Err(odd(format!("it has more than {PAGES_MAX} pages"), None))
     }
 
+    /// The services that the catalogue has for these credentials' interface and region.
+    pub(super) async fn offers(&self) -> Result<Vec<Offer>, ApiError> {
+        let session = self.session().await?;
+        let credentials = &self.login.credentials;
+        let mut offers = session.catalogue.offers(credentials.interface, credentials.region.as_deref());
+        for offer in &mut offers {
+            if let Some(url) = credentials.endpoints.get(&offer.kind) {
+                offer.url.clone_from(url);
+            }
+        }
+        Ok(offers)
+    }
+
+    /// The address of a service's major version, as the catalogue has it: services without microversions announce
+    /// nothing that a call depends on.
+    pub(super) async fn address(&self, service: &'static Service) -> Result<String, ApiError> {
+        let session = self.session().await?;
+        let credentials = &self.login.credentials;
+        let given = service.kinds.iter().find_map(|kind| credentials.endpoints.get(*kind));
+        let url = match given {
+            Some(url) => url.as_str(),
+            None => session.catalogue.url(service, credentials.interface, credentials.region.as_deref())?,
+        };
+        let url = url.trim_end_matches('/');
+        let (_, versioned) = split(url, service);
+        Ok(below(url, &versioned))
+    }
+
+    /// Makes a call to such a service. What is sent that is no JSON has its media type beside it.
+    pub(super) async fn call_plain(
+        &self,
+        call: &Call<'_>,
+        content: Option<(&'static str, &str)>,
+    ) -> Result<Answer, ApiError> {
+        let url = format!("{}{}", self.address(call.service).await?, call.path);
+        let answer = self.send_with(call, &url, content).await?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(ApiError::Answered {
+            doing: call.doing.to_owned(),
+            status: answer.status.as_u16(),
+            words: words_of(&answer.body),
+            request: request_of(&answer),
+        })
+    }
+
     async fn send(&self, call: &Call<'_>, url: &str) -> Result<Answer, ApiError> {
+        self.send_with(call, url, None).await
+    }
+
+    async fn send_with(
+        &self,
+        call: &Call<'_>,
+        url: &str,
+        content: Option<(&'static str, &str)>,
+    ) -> Result<Answer, ApiError> {
         let mut is_second = false;
         loop {
             let session = self.session().await?;
-            let body =
-                call.body.as_ref().map(|body| ("application/json", SecretString::from(body.to_string())));
+            let body = match content {
+                Some((media, text)) => Some((media, SecretString::from(text.to_owned()))),
+                None => {
+                    call.body.as_ref().map(|body| ("application/json", SecretString::from(body.to_string())))
+                }
+            };
             let asked = format!("req-{}", uuid::Uuid::now_v7());
             let version = format!("{} {}", call.service.header, call.version);
             let ask = Ask {
@@ -201,7 +265,7 @@ impl OpenStack {
                     (AUTH_TOKEN, session.token.clone()),
                     (REQUEST_ID, SecretString::from(asked)),
                     (API_VERSION, SecretString::from(version)),
-                    (ACCEPT, SecretString::from("application/json".to_owned())),
+                    (ACCEPT, SecretString::from(if content.is_some() { "*/*" } else { ACCEPTED }.to_owned())),
                 ],
                 body,
                 limit: CALL_LIMIT,

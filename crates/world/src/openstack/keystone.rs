@@ -36,10 +36,17 @@ const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
 /// A token, and when it ends.
 #[derive(Clone)]
-struct Token {
+pub(super) struct Token {
     secret: SecretString,
     issued: Timestamp,
     expires: Option<Timestamp>,
+}
+
+impl Token {
+    /// A token that somebody else holds: it is never a witness.
+    pub(super) fn lent(secret: SecretString) -> Self {
+        Self { secret, issued: Timestamp::now(), expires: None }
+    }
 }
 
 /// The identity service of a cloud.
@@ -71,6 +78,11 @@ impl KeystoneCloud {
     /// The same with credentials that were read before.
     pub fn with(cloud: &Cloud, credentials: Credentials, nodes: Arc<Connections>) -> Self {
         Self { credentials, virtual_address: cloud.virtual_address.clone(), nodes, witness: Mutex::new(None) }
+    }
+
+    /// The nodes behind the load balancers.
+    pub(super) fn nodes(&self) -> Arc<Connections> {
+        Arc::clone(&self.nodes)
     }
 
     async fn make(&self, through: &Through, calls: &[Call]) -> Result<Called, Why> {
@@ -116,6 +128,18 @@ impl KeystoneCloud {
                 Session { cloud: self, connection, way, prefix, token: None }.make(calls).await
             }
         }
+    }
+
+    /// Makes calls over a connection that was opened elsewhere; without a token the first call that needs one gets it.
+    pub(super) async fn make_over(
+        &self,
+        connection: Connection,
+        way: String,
+        prefix: &str,
+        token: Option<Token>,
+        calls: &[Call],
+    ) -> Result<Called, Why> {
+        Session { cloud: self, connection, way, prefix, token }.make(calls).await
     }
 
     async fn through_tls(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {

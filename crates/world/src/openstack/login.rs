@@ -27,6 +27,8 @@ const RENEW_BEFORE_S: i64 = 300;
 pub(super) struct Session {
     pub token: SecretString,
     pub catalogue: Catalogue,
+    /// The project that it is for.
+    pub project: Option<String>,
     /// When it is to be renewed; never, where its end is not known.
     renew_at: Option<Timestamp>,
 }
@@ -108,6 +110,7 @@ impl Login {
         Ok(Session {
             token: SecretString::from(token),
             catalogue: Catalogue::read(&body),
+            project: body.pointer("/token/project/id").and_then(Value::as_str).map(str::to_owned),
             renew_at: renew_at(&body, Timestamp::now()),
         })
     }

@@ -3,6 +3,7 @@
 //! This module must never show a password or a token, and never retry a call: how often a call may fail is for the
 //! engine to say.
 
+mod canary;
 pub(crate) mod catalogue;
 mod client;
 mod clouds_yaml;
@@ -16,6 +17,7 @@ mod placement;
 pub(crate) mod plain;
 mod reading;
 mod recovery;
+mod sample;
 mod tokens;
 pub(crate) mod version;
 

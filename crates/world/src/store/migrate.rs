@@ -26,6 +26,7 @@ pub(super) const SQLITE: Dialect = Dialect {
         include_str!("migrations/sqlite-0001.sql"),
         include_str!("migrations/sqlite-0002.sql"),
         include_str!("migrations/sqlite-0003.sql"),
+        include_str!("migrations/sqlite-0004.sql"),
     ],
     tables: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
     transaction: Some(("BEGIN IMMEDIATE", "COMMIT")),
@@ -37,19 +38,21 @@ pub(super) const MYSQL: Dialect = Dialect {
         include_str!("migrations/mysql-0001.sql"),
         include_str!("migrations/mysql-0002.sql"),
         include_str!("migrations/mysql-0003.sql"),
+        include_str!("migrations/mysql-0004.sql"),
     ],
     tables: "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
     transaction: None,
 };
 
 /// Every table of the newest version.
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "ostler_schema",
     "entry",
     "plan",
     "inventory",
     "lease",
     "note",
+    "record",
     "ha_segment",
     "ha_host",
     "ha_notification",

@@ -15,6 +15,7 @@ mod link;
 pub mod masakari;
 mod migrate;
 mod place;
+mod records;
 mod register;
 mod sql;
 mod sqlite;

@@ -12,6 +12,7 @@ use ostler_model::ids::{PlanId, RunId};
 use ostler_model::inventory::{INVENTORY_FORMAT, Inventory};
 use ostler_model::limits::{JOURNAL_ENTRIES_MAX, STORED_BODY_BYTES_MAX};
 use ostler_model::plan::{PLAN_FORMAT, Plan, PlanBody};
+use ostler_model::record::{Record, RecordQuery};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -420,7 +421,7 @@ impl<E: Engine> SqlStore<E> {
 }
 
 /// The bound on a body, as a parameter.
-fn bound() -> Value<'static> {
+pub(super) fn bound() -> Value<'static> {
     Value::Integer(number(STORED_BODY_BYTES_MAX as u64))
 }
 
@@ -498,6 +499,33 @@ impl<E: Engine> Store for SqlStore<E> {
 
     fn note<'a>(&'a self, subject: &'a str, kind: &'a str) -> Fut<'a, Result<Option<String>, StoreError>> {
         Box::pin(self.kept_beside(subject, kind))
+    }
+
+    fn keep_record<'a>(&'a self, record: &'a Record) -> Fut<'a, Result<(), StoreError>> {
+        Box::pin(self.record(record))
+    }
+
+    fn records<'a>(&'a self, query: &'a RecordQuery) -> Fut<'a, Result<Vec<Record>, StoreError>> {
+        Box::pin(self.records_of(query))
+    }
+
+    fn drop_record<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        name: &'a str,
+    ) -> Fut<'a, Result<bool, StoreError>> {
+        Box::pin(self.forget_record(kind, subject, name))
+    }
+
+    fn purge_records<'a>(
+        &'a self,
+        kind: &'a str,
+        subject: &'a str,
+        before: Timestamp,
+        rows: u32,
+    ) -> Fut<'a, Result<u64, StoreError>> {
+        Box::pin(self.forget_old_records(kind, subject, before, rows))
     }
 
     fn append<'a>(&'a self, entries: &'a [Entry]) -> Fut<'a, Result<(), StoreError>> {

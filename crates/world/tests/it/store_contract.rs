@@ -8,6 +8,7 @@ use ostler_model::event::{Actor, Entry, Event};
 use ostler_model::ids::{PlanId, RunId};
 use ostler_model::inventory::{Gap, INVENTORY_FORMAT, Inventory, Seen};
 use ostler_model::plan::{PLAN_FORMAT, Plan, PlanBody, Purpose, RollbackWay};
+use ostler_model::record::{Record, RecordQuery};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,6 +66,45 @@ pub async fn holds(ours: &Arc<dyn Store>, theirs: &Arc<dyn Store>, names: &str) 
     runs_are_listed_newest_first(ours, theirs, names).await;
     a_lease_has_one_owner(ours, theirs, &format!("{names}/lease")).await;
     plans_and_inventories_are_kept(ours, theirs, names).await;
+    records_are_kept_by_name_and_asked_for_by_time(ours, theirs, names).await;
+}
+
+async fn records_are_kept_by_name_and_asked_for_by_time(
+    ours: &Arc<dyn Store>,
+    theirs: &Arc<dyn Store>,
+    names: &str,
+) {
+    let record = |name: &str, at: i64, body: &str| Record {
+        kind: "kind".into(),
+        subject: names.into(),
+        name: name.into(),
+        at: second(at),
+        body: body.into(),
+    };
+    let query = |from: i64, until: i64, limit| RecordQuery {
+        kind: "kind".into(),
+        subject: names.into(),
+        from: second(from),
+        until: second(until),
+        limit,
+    };
+    for (name, at) in [("a", 10), ("b", 20), ("c", 30), ("d", 40)] {
+        ours.keep_record(&record(name, at, "first")).await.unwrap();
+    }
+    theirs.keep_record(&record("b", 20, "second, äöü 🐎")).await.unwrap();
+    ours.keep_record(&Record { subject: format!("{names}-other"), ..record("a", 10, "x") }).await.unwrap();
+    ours.keep_record(&Record { kind: "other".into(), ..record("a", 10, "x") }).await.unwrap();
+    let found = ours.records(&query(20, 40, 10)).await.unwrap();
+    assert_eq!(found, [record("c", 30, "first"), record("b", 20, "second, äöü 🐎")], "newest first");
+    let newest = theirs.records(&query(0, 100, 1)).await.unwrap();
+    assert_eq!(newest, [record("d", 40, "first")], "the newest ones, if not all");
+    assert_eq!(theirs.drop_record("kind", names, "d").await, Ok(true));
+    assert_eq!(ours.drop_record("kind", names, "d").await, Ok(false));
+    assert_eq!(ours.purge_records("kind", names, second(30), 1).await, Ok(1));
+    assert_eq!(ours.purge_records("kind", names, second(30), 10).await, Ok(1));
+    assert_eq!(theirs.records(&RecordQuery::all("kind", names)).await.unwrap(), [record("c", 30, "first")]);
+    let others = theirs.records(&RecordQuery::all("other", names)).await.unwrap();
+    assert_eq!(others.len(), 1, "another kind is left alone");
 }
 
 async fn a_journal_is_read_as_it_was_written(ours: &Arc<dyn Store>, theirs: &Arc<dyn Store>, name: &str) {

@@ -40,15 +40,16 @@ The file of what may appear:
   because = 'services restart'
 
 Examples:
-  ostler logs gate node: --mark 20261121-221738-a6fr       since a run was opened
-  ostler logs gate node: --mark 10m --allow upgrade.toml"
+  ostler logs gate node: --since 20261121-221738-a6fr      since a run was opened
+  ostler logs gate node: --since 10m --allow upgrade.toml"
 )]
 pub struct Gate {
     #[command(flatten)]
     logs: Logs,
     /// The moment: errors that were there in the day before it are not new. A run's name: when it was opened.
+    /// `--since` alone means the same.
     #[arg(long, value_name = "MOMENT")]
-    mark: String,
+    mark: Option<String>,
     /// What may appear.
     #[arg(long, value_name = "FILE")]
     allow: Option<PathBuf>,
@@ -126,11 +127,22 @@ impl Allowed {
 }
 
 pub(super) async fn gate(context: &Context, typed: Gate) -> Result<Exit, Failure> {
-    let mark = moment::typed(context, "--mark", Some(&typed.mark)).await?.unwrap_or_default();
+    let mut logs = typed.logs.clone();
+    let (option, said) = match typed.mark {
+        Some(mark) => ("--mark", mark),
+        // From when on is read follows from the mark then.
+        None => (
+            "--since",
+            logs.since.take().ok_or_else(|| {
+                Failure::usage("it is not said since when an error is new")
+                    .hint("say it by `--since`: a moment, `10m` for ten minutes ago, or a run's name")
+            })?,
+        ),
+    };
+    let mark = moment::typed(context, option, Some(&said)).await?.unwrap_or_default();
     let allow = typed.allow.as_deref().map(allowed).transpose()?.unwrap_or_default();
     let baseline = typed.baseline.as_deref().map(Baseline::read).transpose()?.unwrap_or_default();
     let began = Instant::now();
-    let mut logs = typed.logs.clone();
     if logs.since.is_none() {
         logs.since = Some(format!("@{}", (mark - BEFORE_US).div_euclid(1_000_000)));
     }
@@ -177,7 +189,7 @@ pub(super) async fn gate(context: &Context, typed: Gate) -> Result<Exit, Failure
                 0 => "nothing new".to_owned(),
                 count => crate::view::count(count, "new group"),
             },
-            jiff::Timestamp::from_microsecond(mark).map_or_else(|_| typed.mark.clone(), crate::view::local),
+            jiff::Timestamp::from_microsecond(mark).map_or_else(|_| said.clone(), crate::view::local),
             footer(&opened, found.files, found.bytes, seconds)
         ));
         context.printer.text(&text)?;

@@ -6,7 +6,7 @@
 mod errors;
 mod gate;
 mod merge;
-mod moment;
+pub(super) mod moment;
 mod place;
 mod rate;
 mod tail;

@@ -11,10 +11,13 @@ mod views;
 use super::client::OpenStack;
 use super::clouds_yaml::Credentials;
 use super::error::ApiError;
-use super::keystone::KeystoneCloud;
+use super::keystone::{KeystoneCloud, Token};
+use super::sample::Sampler;
 use ostler_engine::seam::{Called, Cloud, Fut};
+use ostler_model::canary::{Act, Acted, NotActed};
 use ostler_model::compute::{Compute, Scope};
 use ostler_model::event::{Outcome, Why};
+use ostler_model::function::{Offer, Question, Sample};
 use ostler_model::ids::HostName;
 use ostler_model::step::{Call, Does, Job, Target, Through};
 use std::future::Future;
@@ -36,6 +39,7 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct ComputeSide {
     calls: KeystoneCloud,
+    sampler: Sampler,
     api: OpenStack,
     views: Views,
     late: Duration,
@@ -44,7 +48,8 @@ pub struct ComputeSide {
 impl ComputeSide {
     /// A cloud with these credentials; connects to nothing.
     pub fn new(calls: KeystoneCloud, credentials: Credentials) -> Self {
-        Self { calls, api: OpenStack::new(credentials), views: Views::default(), late: LATE }
+        let sampler = Sampler::new(credentials.clone(), calls.nodes());
+        Self { calls, sampler, api: OpenStack::new(credentials), views: Views::default(), late: LATE }
     }
 
     /// For a cloud whose load balancers and servers give up earlier or later than by default.
@@ -209,6 +214,22 @@ fn target_of(targets: &[Option<HostName>], attempt: u16) -> Option<&HostName> {
 impl Cloud for ComputeSide {
     fn call<'a>(&'a self, through: &'a Through, calls: &'a [Call]) -> Fut<'a, Result<Called, Why>> {
         self.calls.call(through, calls)
+    }
+
+    fn offers(&self) -> Fut<'_, Result<Vec<Offer>, Why>> {
+        Box::pin(async move { self.api.offers().await.map_err(|error| error.why()) })
+    }
+
+    fn sample<'a>(&'a self, question: &'a Question) -> Fut<'a, Sample> {
+        let token = async {
+            let session = self.api.session().await.map_err(|error| error.to_string())?;
+            Ok((Token::lent(session.token.clone()), session.project.clone()))
+        };
+        Box::pin(self.sampler.sample(&self.calls, question, token))
+    }
+
+    fn act<'a>(&'a self, act: &'a Act) -> Fut<'a, Result<Acted, NotActed>> {
+        Box::pin(self.canary(act))
     }
 
     fn look<'a>(&'a self, scope: &'a Scope) -> Fut<'a, Result<Compute, Why>> {

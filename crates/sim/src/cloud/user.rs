@@ -1,0 +1,93 @@
+//! What a user has in the pretended cloud, and what its logs say: as much as a canary and a log gate meet.
+//!
+//! A thing is made at once and keeps its name. Nothing here knows who asks.
+
+use super::SimCloud;
+use ostler_model::canary::{Act, Acted, Kind, NotActed};
+use ostler_model::function::{LogError, LogGate, Offer};
+use std::collections::BTreeMap;
+
+/// Where the pretended services are.
+const URL: &str = "http://pretended:5000";
+
+#[derive(Debug, Default)]
+pub(crate) struct User {
+    /// Types of services beside the identity service.
+    offers: Vec<String>,
+    /// What there is, by name.
+    things: BTreeMap<String, (Kind, String)>,
+    /// What cannot be made.
+    refused: Vec<Kind>,
+    /// What cannot be taken away.
+    stuck: Vec<Kind>,
+    made: u64,
+    errors: Vec<LogError>,
+}
+
+impl SimCloud {
+    /// Offers these services, too.
+    pub fn offer(&self, kinds: &[&str]) {
+        self.state().user.offers = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+    }
+
+    /// Things of this kind can no longer be made, or taken away.
+    pub fn refuse(&self, make: &[Kind], remove: &[Kind]) {
+        let user = &mut self.state().user;
+        (user.refused, user.stuck) = (make.to_vec(), remove.to_vec());
+    }
+
+    /// Names of everything that there is.
+    pub fn things(&self) -> Vec<String> {
+        self.state().user.things.keys().cloned().collect()
+    }
+
+    /// Puts an error into the logs; it is there from now on.
+    pub fn log_error(&self, error: LogError) {
+        self.state().user.errors.push(error);
+    }
+
+    /// The logs hold no new error any more.
+    pub fn forget_errors(&self) {
+        self.state().user.errors.clear();
+    }
+
+    pub(crate) fn offered(&self) -> Vec<Offer> {
+        let more = self.state().user.offers.clone();
+        let kinds = std::iter::once("identity".to_owned()).chain(more);
+        kinds.map(|kind| Offer { kind, url: URL.to_owned() }).collect()
+    }
+
+    pub(crate) fn errors_of(&self, gate: &LogGate) -> Vec<LogError> {
+        let is_asked = |error: &&LogError| error.nodes.iter().any(|node| gate.nodes.contains(node));
+        self.state().user.errors.iter().filter(is_asked).cloned().collect()
+    }
+
+    pub(crate) fn act(&self, act: &Act) -> Result<Acted, NotActed> {
+        let mut state = self.state();
+        if !self.someone_serves(&state) {
+            let what = "503 Service Unavailable".to_owned();
+            return Err(NotActed::Failed { what, id: None });
+        }
+        let user = &mut state.user;
+        let failed = |what: String| Err(NotActed::Failed { what, id: None });
+        match act {
+            Act::Make { kind, .. } if user.refused.contains(kind) => failed(format!("no {kind} can be made")),
+            Act::Make { kind, name, .. } => {
+                user.made += 1;
+                let id = format!("{kind}-{}", user.made);
+                user.things.insert(name.clone(), (*kind, id.clone()));
+                Ok(Acted { id: Some(id), ..Acted::default() })
+            }
+            Act::Remove { kind, .. } if user.stuck.contains(kind) => {
+                failed(format!("the {kind} does not go away"))
+            }
+            Act::Remove { name, .. } => {
+                user.things.remove(name);
+                Ok(Acted::default())
+            }
+            Act::Token | Act::Checksum { .. } | Act::Console { .. } | Act::Migrate { .. } => {
+                Ok(Acted::default())
+            }
+        }
+    }
+}

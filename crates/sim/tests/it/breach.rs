@@ -1,0 +1,139 @@
+//! What is checked after each change of an upgrade: a breach stops the run with its evidence, before the next node is
+//! touched, and a resume checks again.
+
+use crate::story::*;
+use ostler_engine::run::Ended;
+use ostler_engine::seam::Seams;
+use ostler_model::event::{Event, Verdict};
+use ostler_model::function::LogError;
+use ostler_model::ids::{RunId, StepId};
+use ostler_model::plan::{PLAN_FORMAT, Strategy};
+use ostler_model::step::Does;
+use ostler_sim::{MemoryStore, SimCloud, seams};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn error(nodes: &[&str], what: &str) -> LogError {
+    LogError {
+        nodes: nodes.iter().map(|node| (*node).into()).collect(),
+        service: "keystone".into(),
+        what: what.into(),
+        count: 3,
+    }
+}
+
+/// Drives, and does something to the cloud as soon as a step has begun.
+async fn driven(
+    cloud: &SimCloud,
+    seams: &Seams,
+    run: &RunId,
+    step: &str,
+    does: impl FnOnce(&SimCloud),
+) -> Ended {
+    let step = StepId::new(step);
+    let meddle = async {
+        loop {
+            let entries = seams.store.entries(run, 0).await.unwrap();
+            let is_it =
+                |event: &Event| matches!(event, Event::Intended { step: begun, .. } if *begun == step);
+            if entries.iter().any(|entry| is_it(&entry.event)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        does(cloud);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = drive(seams, run) => ended.unwrap(),
+        () = meddle => unreachable!("it never ends"),
+    }
+}
+
+#[test]
+fn a_new_error_in_the_logs_stops_the_run_before_the_next_node() {
+    simulated(async {
+        let cloud = cloud(3);
+        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
+        let planned = plan(&cloud, &seams, Strategy::ZeroDowntime);
+        let run = open(&seams, &planned.plan).await;
+        cloud.log_error(error(&["ctl1"], "NoSuchTableError: no such table: nonlocal_user"));
+        let Ended::Paused { why, .. } = drive(&seams, &run).await.unwrap() else { panic!("not paused") };
+        for told in ["ctl1-function-check", "no such table: nonlocal_user", "logs of ctl1, 3 times"] {
+            assert!(why.what.contains(told), "{why}");
+        }
+        assert_eq!(cloud.node("ctl1").unwrap().version, NEW);
+        assert_eq!(cloud.node("ctl2").unwrap().version, OLD, "the next node was touched");
+        assert_eq!(cloud.outages(), 0);
+        cloud.forget_errors();
+        assert_eq!(resume(&seams, &run).await.unwrap(), Ended::Closed(Verdict::Finished));
+        assert_all(&cloud, NEW, NEW_HEADS, "after the breach");
+    });
+}
+
+#[test]
+fn an_error_that_the_catalogue_allows_stops_nothing_and_is_told() {
+    simulated(async {
+        let cloud = cloud(3);
+        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
+        let planned = plan(&cloud, &seams, Strategy::ZeroDowntime);
+        let run = open(&seams, &planned.plan).await;
+        cloud.log_error(error(&["ctl1"], "DBConnectionError: Lost connection to MySQL server"));
+        assert_eq!(drive(&seams, &run).await.unwrap(), Ended::Closed(Verdict::Finished));
+        let entries = seams.store.entries(&run, 0).await.unwrap();
+        let text = serde_json::to_string(&entries).unwrap();
+        assert!(text.contains("allowed errors"), "what was allowed is not in the journal");
+    });
+}
+
+#[test]
+fn a_server_that_does_not_answer_stops_the_run_and_is_named() {
+    simulated(async {
+        let cloud = cloud(3);
+        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
+        let planned = plan(&cloud, &seams, Strategy::ZeroDowntime);
+        let run = open(&seams, &planned.plan).await;
+        let ended = driven(&cloud, &seams, &run, "ctl1-function-check", |cloud| {
+            cloud.change("ctl3", |node| node.service = false);
+        })
+        .await;
+        let Ended::Paused { why, .. } = ended else { panic!("{ended:?}") };
+        assert!(why.what.contains("ctl3: ") && why.what.contains("of 5 rounds were good"), "{why}");
+        assert!(!why.what.contains("ctl2: "), "{why}");
+        assert_eq!(cloud.node("ctl2").unwrap().version, OLD, "the next node was touched");
+        cloud.change("ctl3", |node| node.service = true);
+        assert_eq!(resume(&seams, &run).await.unwrap(), Ended::Closed(Verdict::Finished));
+    });
+}
+
+#[test]
+fn logs_that_cannot_be_read_are_a_breach() {
+    simulated(async {
+        let cloud = cloud(3);
+        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
+        let planned = plan(&cloud, &seams, Strategy::ZeroDowntime);
+        let run = open(&seams, &planned.plan).await;
+        let ended = driven(&cloud, &seams, &run, "ctl1-function-check", |cloud| {
+            cloud.change("ctl3", |node| node.link = ostler_sim::cloud::Link::Cut);
+        })
+        .await;
+        let Ended::Paused { why, .. } = ended else { panic!("{ended:?}") };
+        assert!(why.what.contains("the logs could not be read: ctl3"), "{why}");
+    });
+}
+
+#[test]
+fn every_strategy_checks_what_it_changed_and_says_so_by_the_plan_s_format() {
+    simulated(async {
+        let cloud = cloud(3);
+        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
+        for (strategy, checks) in
+            [(Strategy::ZeroDowntime, 3), (Strategy::MinimalDowntime, 3), (Strategy::Offline, 1)]
+        {
+            let plan = plan(&cloud, &seams, strategy).plan;
+            let steps = plan.body.steps.iter();
+            let found = steps.filter(|step| matches!(step.does, Does::FunctionCheck { .. })).count();
+            assert_eq!((found, plan.body.format), (checks, PLAN_FORMAT), "{strategy}");
+        }
+    });
+}
