@@ -179,16 +179,6 @@ pub const BUGS: &[Bug] = &[
         put: "        step.regardless = !({is});",
     },
     Bug {
-        name: "a request that waits in the queue of a dead target is taken for none",
-        file: "crates/engine/src/ha/recover.rs",
-        find: "        record.instance == *id && record.source == *failure.host && record.stage == MoveStage::UnderWay
-    });
-    waits",
-        put: "        !({is}) && record.instance == *id && record.source == *failure.host && record.stage == MoveStage::UnderWay
-    });
-    waits",
-    },
-    Bug {
         name: "a lease of a clock that is ahead is waited for",
         file: "crates/engine/src/ha/attend.rs",
         find: "Some((same, since)) if same == lease => later",
