@@ -44,6 +44,8 @@ pub struct Ask {
     pub strategy: Option<Strategy>,
     /// How long all must be quiet before what cannot be taken back, in seconds.
     pub soak_s: u32,
+    /// Whether everything is asked again and again, and logs are read, after each change.
+    pub function_check: bool,
 }
 
 /// A plan that is offered for approval.
@@ -119,6 +121,7 @@ pub async fn upgrade_from(site: &Site, ask: &Ask, seen: Inventory) -> Result<Off
         soak_s: ask.soak_s,
         packages: BTreeMap::new(),
         ask_before_final: true,
+        function_check: ask.function_check,
     };
     let there = look_at(&scene, &ask.service)?;
     let (service, packages) = (there.service, there.installed.packages.clone());
@@ -176,6 +179,11 @@ pub async fn again(site: &Site, plan: Plan) -> Result<Result<Offer, Box<Offer>>,
         to: *to,
         strategy: Some(strategy),
         soak_s: soak_of(&plan, site.cloud.soak_s),
+        function_check: plan
+            .body
+            .steps
+            .iter()
+            .any(|step| matches!(step.does, ostler_model::step::Does::FunctionCheck { .. })),
     };
     let seen = survey::fresh(site).await?;
     let estimates = Estimates::default();

@@ -183,6 +183,7 @@ fn planning() {
         soak_s: 5,
         packages: BTreeMap::from([("keystone".into(), "25.0.0".into())]),
         ask_before_final: true,
+        function_check: false,
     };
     let before = resident_kib();
     let mut best = [u64::MAX; 4];

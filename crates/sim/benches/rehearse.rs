@@ -41,6 +41,7 @@ fn main() {
             format!("{}.0.0", service.release(to).unwrap().major),
         )]),
         ask_before_final: false,
+        function_check: false,
     };
     let estimates = Estimates::default();
     let scene = Scene { cloud: &cloud.declared, catalogue, seen: &seen, estimates: &estimates };

@@ -101,11 +101,13 @@ pub struct UpgradeTable {
     pub soak: Seconds,
     /// The strategy, unless the planner shall choose.
     pub strategy: Option<Strategy>,
+    /// Whether everything is asked again and again, and logs are read, after each change.
+    pub function_check: bool,
 }
 
 impl Default for UpgradeTable {
     fn default() -> Self {
-        Self { soak: Seconds(600), strategy: None }
+        Self { soak: Seconds(600), strategy: None, function_check: false }
     }
 }
 

@@ -65,6 +65,8 @@ pub struct CloudSettings {
     pub soak_s: u32,
     /// The strategy, unless the planner shall choose.
     pub strategy: Option<Strategy>,
+    /// Whether everything is asked again and again, and logs are read, after each change of an upgrade.
+    pub function_check: bool,
     /// How the machines' power is switched.
     pub power: BTreeMap<HostName, Supply>,
 }
@@ -263,6 +265,7 @@ impl Page<'_> {
             known_hosts: self.path_of(&table.ssh.known_hosts),
             soak_s: table.upgrade.soak.0,
             strategy: table.upgrade.strategy,
+            function_check: table.upgrade.function_check,
             cloud: Cloud {
                 name,
                 flavour: table.flavour,

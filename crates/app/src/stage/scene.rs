@@ -83,6 +83,7 @@ impl Scene {
             known_hosts: PathBuf::new(),
             soak_s: SOAK_S,
             strategy: None,
+            function_check: false,
         };
         Some((Arc::new(cloud), settings))
     }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// Nouns that a script may not use: they reach past the seams.
 const OFF_STAGE: &[&str] =
-    &["lab", "bench", "demo", "logs", "power", "serve", "monitor", "health", "explain"];
+    &["lab", "bench", "demo", "logs", "power", "serve", "monitor", "health", "explain", "matrix", "canary"];
 
 /// A script that can be played.
 #[derive(Clone, Debug)]

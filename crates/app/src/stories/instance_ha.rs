@@ -120,6 +120,7 @@ fn settings() -> CloudSettings {
         known_hosts: PathBuf::new(),
         soak_s: 5,
         strategy: None,
+        function_check: false,
     }
 }
 

@@ -76,6 +76,7 @@ impl Story {
             known_hosts: PathBuf::new(),
             soak_s: 5,
             strategy: None,
+            function_check: false,
         };
         let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
         let catalogue = Arc::new(Catalogue::embedded().unwrap());
@@ -85,7 +86,8 @@ impl Story {
 
     async fn offer(&self, strategy: Option<Strategy>) -> Result<Offer, Failure> {
         let to = "2024.1".parse().unwrap();
-        let ask = Ask { service: ServiceName::new("keystone"), to, strategy, soak_s: 5 };
+        let ask =
+            Ask { service: ServiceName::new("keystone"), to, strategy, soak_s: 5, function_check: false };
         planning::upgrade(&self.site, &ask).await
     }
 

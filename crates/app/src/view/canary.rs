@@ -1,4 +1,6 @@
 //! Trials of canaries as pages: one line for a stage, and a history.
+//!
+//! A view looks only at what it is given. It must never call a stage passed that was skipped.
 
 use super::{count, local, table};
 use crate::duration::words;

@@ -29,7 +29,11 @@ fn a_whole_trial_passes_and_leaves_nothing() {
     assert_eq!((came(&trial, "volume"), came(&trial, "migrate")), ("skipped", "skipped"), "{trial:#}");
     assert_eq!(cloud.names(), Vec::<String>::new());
     let told = home.json("canary history --since 1h");
-    assert_eq!((&told["trials"], &told["failed"], &told["broken-off"]), (&1.into(), &0.into(), &0.into()));
+    assert_eq!(
+        (&told["trials"], &told["failed"], &told["broken-off"]),
+        (&1.into(), &0.into(), &0.into()),
+        "{trial:#} {told:#}"
+    );
     let page = home.says("canary sweep");
     assert!(page.starts_with("exit 0\n") && page.contains("nothing is left behind"), "{page}");
 }

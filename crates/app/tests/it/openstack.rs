@@ -34,7 +34,7 @@ impl Cloud {
         let state: Arc<Mutex<State>> = Arc::default();
         let port: Arc<Mutex<String>> = Arc::default();
         let (shared, own) = (Arc::clone(&state), Arc::clone(&port));
-        let server = Server::answering(move |request, _| {
+        let server = Server::lasting(move |request| {
             let address = own.lock().unwrap().clone();
             answer(&mut shared.lock().unwrap(), &address, request)
         });

@@ -31,6 +31,23 @@ impl Request {
 /// Status, headers, body.
 pub type Answer = (u16, Vec<(&'static str, String)>, Value);
 
+/// Writes an answer.
+fn say(mut stream: &TcpStream, (status, headers, body): Answer, connection: &str) {
+    // A text is sent as it is: files are no JSON.
+    let body = match body {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        body => body.to_string(),
+    };
+    let mut text = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let length = body.len();
+    text.push_str(&format!("Content-Length: {length}\r\nConnection: {connection}\r\n\r\n{body}"));
+    let _ = stream.write_all(text.as_bytes());
+}
+
 /// A server on a free port until it is dropped.
 pub struct Server {
     address: String,
@@ -69,31 +86,44 @@ impl Server {
                 if stopping.load(Ordering::SeqCst) {
                     return;
                 }
-                if let Ok(mut stream) = stream
+                if let Ok(stream) = stream
                     && let Some(request) = read(&stream)
                 {
                     let before = kept.lock().unwrap().len();
-                    let (status, headers, body) = answer(&request, before);
+                    let said = answer(&request, before);
                     kept.lock().unwrap().push(request);
-                    // A text is sent as it is: files are no JSON.
-                    let body = match body {
-                        Value::String(text) => text,
-                        Value::Null => String::new(),
-                        body => body.to_string(),
-                    };
-                    let mut text = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n");
-                    for (name, value) in headers {
-                        text.push_str(&format!("{name}: {value}\r\n"));
-                    }
-                    text.push_str(&format!(
-                        "Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                        body.len()
-                    ));
-                    let _ = stream.write_all(text.as_bytes());
+                    say(&stream, said, "close");
                 }
             }
         });
         Server { address, requests, stops }
+    }
+
+    /// Answers as told, request after request on one connection, as OpenStack's servers do.
+    pub fn lasting(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let stops = Arc::new(AtomicBool::new(false));
+        let (answer, stopping) = (Arc::new(answer), Arc::clone(&stops));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopping.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (Ok(stream), answer, stopping) = (stream, Arc::clone(&answer), Arc::clone(&stopping))
+                else {
+                    continue;
+                };
+                std::thread::spawn(move || {
+                    while let Some(request) = read(&stream)
+                        && !stopping.load(Ordering::SeqCst)
+                    {
+                        say(&stream, answer(&request), "keep-alive");
+                    }
+                });
+            }
+        });
+        Server { address, requests: Arc::default(), stops }
     }
 
     /// `127.0.0.1:PORT`

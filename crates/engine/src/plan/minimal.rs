@@ -84,7 +84,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     let back = turn::return_to_service(hop, maker, &first, &ready);
     let mut serving = vec![first.clone()];
     let on = Target::Node(first.clone());
-    let mut done = vec![turn::function_check(hop, maker, &on, &serving, &[back])];
+    let mut done = turn::function_check(hop, maker, &on, &serving, vec![back]);
 
     for host in &others {
         maker.wave(format!("Change {host}; the service is back"));
@@ -93,7 +93,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
         let back = turn::return_to_service(hop, maker, host, &[started]);
         serving.push(host.clone());
         let on = Target::Node(host.clone());
-        done = vec![turn::function_check(hop, maker, &on, &serving, &[back])];
+        done = turn::function_check(hop, maker, &on, &serving, vec![back]);
     }
 
     maker.wave(format!("Soak, then bring {aside} back with the new data"));
@@ -123,7 +123,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
     let started = turn::start(hop, maker, &aside, &[switched]);
     let back = turn::return_to_service(hop, maker, &aside, &[started]);
     let on = Target::Node(aside.clone());
-    let done = vec![turn::function_check(hop, maker, &on, &hop.seen.hosts, &[back])];
+    let done = turn::function_check(hop, maker, &on, &hop.seen.hosts, vec![back]);
     report.decisions.push(format!(
         "{aside} is set aside: writes made after that are lost if the whole cluster is taken back from it, only those of {} if one database is",
         hop.seen.service.name

@@ -51,8 +51,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
         let started = turn::start(hop, maker, host, &ready);
         done.push(turn::return_to_service(hop, maker, host, &[started]));
     }
-    let done = maker.gather("started", done);
-    let done = vec![turn::function_check(hop, maker, &Target::Cloud, &hop.seen.hosts, &done)];
+    let done = turn::function_check(hop, maker, &Target::Cloud, &hop.seen.hosts, done);
     let done = vec![turn::soak(hop, maker, &done)];
     turn::final_check(hop, maker, &done);
 }

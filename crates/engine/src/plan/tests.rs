@@ -97,6 +97,7 @@ fn wish(to: &str, strategy: Option<Strategy>) -> Wish {
         soak_s: 5,
         packages: BTreeMap::from([("keystone".into(), "25.0.0".into())]),
         ask_before_final: true,
+        function_check: false,
     }
 }
 

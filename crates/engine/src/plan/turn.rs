@@ -254,14 +254,18 @@ pub(super) fn return_to_service(
 }
 
 /// Asks every server that is to serve, and the front door, again and again, and looks for new errors in the logs. What
-/// was changed is not called done before.
+/// was changed is not called done before. Where that is not wanted there is no such step.
 pub(super) fn function_check(
     hop: &Hop<'_>,
     maker: &mut Maker<'_>,
     on: &Target,
     serving: &[HostName],
-    after: &[StepId],
-) -> StepId {
+    after: Vec<StepId>,
+) -> Vec<StepId> {
+    if !hop.wish.function_check {
+        return after;
+    }
+    let after = maker.gather("started", after);
     let asked: Vec<&HostName> = match (serving.len() > ASKED_MAX, on.node()) {
         (true, Some(host)) => vec![host],
         _ => serving.iter().take(ASKED_MAX).collect(),
@@ -285,7 +289,7 @@ pub(super) fn function_check(
         least_permille: CHECK_LEAST_PERMILLE,
         logs,
     };
-    maker.add("function-check", title, on.clone(), does, Undo::Nothing, after)
+    vec![maker.add("function-check", title, on.clone(), does, Undo::Nothing, &after)]
 }
 
 /// A quiet time, and a person's word where it is wanted, before what cannot be taken back.

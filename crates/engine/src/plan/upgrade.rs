@@ -9,7 +9,9 @@ use crate::check::judge;
 use ostler_model::catalogue::{ServiceRelease, sorted};
 use ostler_model::event::Why;
 use ostler_model::ids::ServiceName;
-use ostler_model::plan::{HeldBack, PLAN_FORMAT, Plan, PlanBody, Purpose, Report, Strategy};
+use ostler_model::plan::{
+    HeldBack, PLAN_FORMAT, PLAN_FORMAT_FIRST, Plan, PlanBody, Purpose, Report, Strategy,
+};
 use ostler_model::release::Series;
 use ostler_model::step::ConfigEdit;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +34,8 @@ pub struct Wish {
     pub packages: BTreeMap<String, String>,
     /// Whether a person is asked before what cannot be taken back.
     pub ask_before_final: bool,
+    /// Whether everything is asked again and again, and logs are read, after each change.
+    pub function_check: bool,
 }
 
 /// Everything that a strategy needs to lay out its steps.
@@ -110,7 +114,7 @@ pub fn upgrade(wish: &Wish, scene: &Scene<'_>) -> Result<Planned, Refused> {
     let purpose =
         Purpose::Upgrade { service: wish.service.clone(), from: from.series, to: to.series, strategy };
     let body = PlanBody {
-        format: PLAN_FORMAT,
+        format: if wish.function_check { PLAN_FORMAT } else { PLAN_FORMAT_FIRST },
         parent: None,
         cloud: scene.cloud.name.clone(),
         purpose,

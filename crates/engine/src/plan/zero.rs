@@ -53,7 +53,7 @@ pub(super) fn lay_out(hop: &Hop<'_>, maker: &mut Maker<'_>, report: &mut Report)
         let started = turn::start(hop, maker, host, &ready);
         let back = turn::return_to_service(hop, maker, host, &[started]);
         let on = Target::Node(host.clone());
-        done = vec![turn::function_check(hop, maker, &on, &hop.seen.hosts, &[back])];
+        done = turn::function_check(hop, maker, &on, &hop.seen.hosts, vec![back]);
     }
 
     maker.wave(if hop.needs_contract() { "Soak and contract" } else { "Soak" });

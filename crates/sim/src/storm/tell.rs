@@ -117,6 +117,7 @@ async fn told(story: &Story, trace: bool) -> Told {
         soak_s: 3,
         packages: BTreeMap::from([(ground.cloud.package.clone(), format!("{new}.0.0"))]),
         ask_before_final: story.asks,
+        function_check: false,
     };
     let planned = upgrade(&wish, &scene).or_else(|_| {
         wish.strategy = None;

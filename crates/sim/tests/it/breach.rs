@@ -55,7 +55,7 @@ fn a_new_error_in_the_logs_stops_the_run_before_the_next_node() {
     simulated(async {
         let cloud = cloud(3);
         let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
-        let planned = plan(&cloud, &seams, Strategy::ZeroDowntime);
+        let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
         let run = open(&seams, &planned.plan).await;
         cloud.log_error(error(&["ctl1"], "NoSuchTableError: no such table: nonlocal_user"));
         let Ended::Paused { why, .. } = drive(&seams, &run).await.unwrap() else { panic!("not paused") };
@@ -76,7 +76,7 @@ fn an_error_that_the_catalogue_allows_stops_nothing_and_is_told() {
     simulated(async {
         let cloud = cloud(3);
         let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
-        let planned = plan(&cloud, &seams, Strategy::ZeroDowntime);
+        let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
         let run = open(&seams, &planned.plan).await;
         cloud.log_error(error(&["ctl1"], "DBConnectionError: Lost connection to MySQL server"));
         assert_eq!(drive(&seams, &run).await.unwrap(), Ended::Closed(Verdict::Finished));
@@ -91,7 +91,7 @@ fn a_server_that_does_not_answer_stops_the_run_and_is_named() {
     simulated(async {
         let cloud = cloud(3);
         let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
-        let planned = plan(&cloud, &seams, Strategy::ZeroDowntime);
+        let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
         let run = open(&seams, &planned.plan).await;
         let ended = driven(&cloud, &seams, &run, "ctl1-function-check", |cloud| {
             cloud.change("ctl3", |node| node.service = false);
@@ -111,7 +111,7 @@ fn logs_that_cannot_be_read_are_a_breach() {
     simulated(async {
         let cloud = cloud(3);
         let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
-        let planned = plan(&cloud, &seams, Strategy::ZeroDowntime);
+        let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
         let run = open(&seams, &planned.plan).await;
         let ended = driven(&cloud, &seams, &run, "ctl1-function-check", |cloud| {
             cloud.change("ctl3", |node| node.link = ostler_sim::cloud::Link::Cut);
@@ -130,7 +130,7 @@ fn every_strategy_checks_what_it_changed_and_says_so_by_the_plan_s_format() {
         for (strategy, checks) in
             [(Strategy::ZeroDowntime, 3), (Strategy::MinimalDowntime, 3), (Strategy::Offline, 1)]
         {
-            let plan = plan(&cloud, &seams, strategy).plan;
+            let plan = checked(&cloud, &seams, strategy).plan;
             let steps = plan.body.steps.iter();
             let found = steps.filter(|step| matches!(step.does, Does::FunctionCheck { .. })).count();
             assert_eq!((found, plan.body.format), (checks, PLAN_FORMAT), "{strategy}");

@@ -56,6 +56,15 @@ pub fn look(cloud: &SimCloud, seams: &Seams) -> Inventory {
 }
 
 pub fn plan(cloud: &SimCloud, seams: &Seams, strategy: Strategy) -> Planned {
+    planned(cloud, seams, strategy, false)
+}
+
+/// The same with the check of functions after each change.
+pub fn checked(cloud: &SimCloud, seams: &Seams, strategy: Strategy) -> Planned {
+    planned(cloud, seams, strategy, true)
+}
+
+fn planned(cloud: &SimCloud, seams: &Seams, strategy: Strategy, function_check: bool) -> Planned {
     let seen = look(cloud, seams);
     let estimates = Estimates::default();
     let scene = Scene { cloud: &cloud.declared, catalogue: &CATALOGUE, seen: &seen, estimates: &estimates };
@@ -66,6 +75,7 @@ pub fn plan(cloud: &SimCloud, seams: &Seams, strategy: Strategy) -> Planned {
         soak_s: 3,
         packages: BTreeMap::from([("keystone".into(), NEW.into())]),
         ask_before_final: false,
+        function_check,
     };
     upgrade(&wish, &scene).unwrap()
 }

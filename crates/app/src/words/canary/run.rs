@@ -1,4 +1,6 @@
 //! `ostler canary run`: one trial, or several one after the other.
+//!
+//! It must never begin a trial of which nobody could find again what it makes.
 
 use crate::context::Context;
 use crate::duration::Seconds;

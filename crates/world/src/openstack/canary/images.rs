@@ -1,4 +1,6 @@
 //! Images: a small one is uploaded, read back, and its checksum compared.
+//!
+//! It must never touch an image that the trial did not make.
 
 use super::super::catalogue::IMAGE;
 use super::super::client::Call;

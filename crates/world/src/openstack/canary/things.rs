@@ -1,4 +1,6 @@
 //! Networks, subnets, routers, ports and volumes; and how a thing of any kind is found and taken away.
+//!
+//! It must never take away what has another name than the trial gave.
 
 use super::super::catalogue::{COMPUTE, IMAGE, NETWORK, Service, VOLUME};
 use super::super::client::Call;
