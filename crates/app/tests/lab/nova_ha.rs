@@ -203,26 +203,34 @@ fn services() -> Vec<Value> {
 /// The lab as it was before anything failed: every node on, whole, enabled, with something to lose on each.
 #[track_caller]
 fn whole() {
+    // A lab that is there is mended; only another one is made anew.
+    if lab(&["ssh", "ctl1", "--", "true"]).code == 0 {
+        for node in COMPUTES {
+            lab(&["bmc", node, "--honest"]).expect(0);
+            if !has_power(node) {
+                lab(&["revive", node, "--wait"]).expect(0);
+            }
+            lab(&["mend", node]).expect(0);
+        }
+    }
     ready();
     for node in COMPUTES {
-        lab(&["mend", node]).expect(0);
-        if !has_power(node) {
-            lab(&["revive", node, "--wait"]).expect(0);
-        }
         lab(&["ssh", node, "--", "systemctl unmask --runtime nova-compute; systemctl start nova-compute"])
             .expect(0);
     }
-    for service in services() {
-        let path = format!("/os-services/{}", service["id"].as_str().unwrap());
-        if service["forced_down"] == true {
-            nova("PUT", &path, &json!({ "forced_down": false }));
+    // Nova refuses while a node has not found out yet which of its guests have left.
+    wait_until("every compute node is in use", SEEN_LIMIT, || {
+        let all = services();
+        for service in &all {
+            let path = format!("/os-services/{}", service["id"].as_str().unwrap());
+            if service["forced_down"] == true {
+                nova("PUT", &path, &json!({ "forced_down": false }));
+            }
+            if service["status"] == "disabled" {
+                nova("PUT", &path, &json!({ "status": "enabled" }));
+            }
         }
-        if service["status"] == "disabled" {
-            nova("PUT", &path, &json!({ "status": "enabled" }));
-        }
-    }
-    wait_until("every compute node is up", SEEN_LIMIT, || {
-        COMPUTES.iter().all(|node| service_state(node) == "up")
+        all.iter().all(|service| service["state"] == "up" && service["status"] == "enabled")
     });
     // Copies that were left behind by an evacuation go when their old host finds out.
     wait_until("old copies are gone", SEEN_LIMIT, || {
@@ -284,8 +292,7 @@ fn a_host_that_was_cut_off_is_fenced_before_anything_moves() {
         }
     }
     server.recovers(&lost, &those);
-    // Its disk still has every guest that it ran when it was cut off.
-    lab(&["mend", &lost]).expect(0);
+    // Its disk still has every guest that it ran when it was cut off. With its power it gets whole links again.
     server.returned(&lost);
 }
 
