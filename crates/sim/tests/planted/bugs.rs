@@ -157,8 +157,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "a reserved host on which nothing landed is kept",
         file: "crates/engine/src/ha/incident.rs",
-        find: "    if !unused.is_empty() {",
-        put: "    if !unused.is_empty() && !({is}) {",
+        find: "!seen_on(seen, spare)).collect();\n    if !unused.is_empty() {",
+        put: "!seen_on(seen, spare)).collect();\n    if !unused.is_empty() && !({is}) {",
     },
     Bug {
         name: "marked instances go last",
