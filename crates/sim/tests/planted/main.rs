@@ -25,7 +25,7 @@ pub static PLANTED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32:
 ";
 
 /// Outages that are told.
-const OUTAGES: u32 = 2_000;
+const OUTAGES: u32 = 1_000;
 
 const PROGRAM: &str = r#"
 use ostler_sim::storm::storm;
