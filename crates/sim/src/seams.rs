@@ -86,7 +86,7 @@ impl Nodes for SimNodes {
         })
     }
 
-    fn new_errors<'a>(&'a self, gate: &'a LogGate, _since: Timestamp) -> Fut<'a, Result<Vec<LogError>, Why>> {
+    fn new_errors<'a>(&'a self, gate: &'a LogGate, since: Timestamp) -> Fut<'a, Result<Vec<LogError>, Why>> {
         Box::pin(async move {
             match gate
                 .nodes
@@ -94,7 +94,7 @@ impl Nodes for SimNodes {
                 .find(|host| !self.cloud.node(host.as_str()).is_some_and(|node| node.answers()))
             {
                 Some(host) => Err(Why::new(format!("{host} does not answer"))),
-                None => Ok(self.cloud.errors_of(gate)),
+                None => Ok(self.cloud.errors_of(gate, since)),
             }
         })
     }

@@ -107,7 +107,7 @@ pub struct UpgradeTable {
 
 impl Default for UpgradeTable {
     fn default() -> Self {
-        Self { soak: Seconds(600), strategy: None, function_check: false }
+        Self { soak: Seconds(600), strategy: None, function_check: true }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bad_luck;
 mod ground;
+mod health;
 mod isolated;
 mod kills;
 mod nova;
@@ -12,4 +13,5 @@ mod nova_ha;
 mod offline;
 mod power;
 mod serve;
+mod traces;
 mod zero_downtime;

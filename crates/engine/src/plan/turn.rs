@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 const ASKED_MAX: usize = 16;
 
 /// How often each is asked: a worker that is ill is met by one question of several.
-const CHECK_ROUNDS: u16 = 5;
+const CHECK_ROUNDS: u16 = 3;
 
 /// Time from one question to the next.
-const CHECK_EVERY_MS: u32 = 1_000;
+const CHECK_EVERY_MS: u32 = 500;
 
 /// All answers must be good: the change is over, and nothing else is under way.
 const CHECK_LEAST_PERMILLE: u16 = 1_000;

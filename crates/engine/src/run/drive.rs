@@ -248,7 +248,7 @@ impl<'a> Driver<'a> {
     fn settle(&mut self, step: &StepId) -> Result<(), DriveError> {
         let run = &self.run;
         let at = run.place(step)?;
-        let (job, since) = (job(run, at), wave_began(run, at));
+        let (job, since) = (job(run, at), logs_since(run, at));
         if self.run.take_in_hand(at) {
             let seams = self.seams;
             self.under_way.push(Box::pin(async move {
@@ -292,7 +292,7 @@ impl<'a> Driver<'a> {
                 }
                 // A store that took its time has taken it from the lease: the intent stands, and whoever drives settles it.
                 self.holds()?;
-                let (seams, job, since) = (self.seams, job(run, at), wave_began(run, at));
+                let (seams, job, since) = (self.seams, job(run, at), logs_since(run, at));
                 self.under_way.push(Box::pin(async move {
                     let outcome = routed::carry_out(seams, &job, since).await;
                     Happened::Settled { step: job.step, attempt: job.attempt, outcome }
@@ -415,13 +415,15 @@ fn job(run: &Run, at: usize) -> Job {
     }
 }
 
-/// When the first step of a step's wave began; steps that have not begun do not count.
-fn wave_began(run: &Run, at: usize) -> Option<Timestamp> {
+/// Since when a check after a change looks into the logs: since the first step of its wave began. What a breach has shown to
+/// a person who then said that the run shall go on does not count again.
+fn logs_since(run: &Run, at: usize) -> Option<Timestamp> {
     let step = run.step(at);
     // Only one verb looks at it, and plans have many steps.
     if !matches!(step.does, Does::FunctionCheck { .. }) {
         return None;
     }
     let of_wave = run.plan.body.steps.iter().zip(&run.steps).filter(|(other, _)| other.wave == step.wave);
-    of_wave.filter_map(|(_, state)| state.began).min()
+    let began = of_wave.filter_map(|(_, state)| state.began).min();
+    if run.steps[at].spent == 0 { began } else { began.max(run.resumed) }
 }

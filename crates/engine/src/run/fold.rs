@@ -36,6 +36,8 @@ pub struct Run {
     pub who: Actor,
     /// Where it stands.
     pub state: RunState,
+    /// When a person last said that it shall go on.
+    pub resumed: Option<Timestamp>,
     /// Its steps, in the plan's order.
     pub steps: Vec<StepState>,
     /// Steps that could begin as far as the order goes.
@@ -222,6 +224,7 @@ impl Run {
             latest: first.at,
             who: who.clone(),
             state: RunState::Opened,
+            resumed: None,
             remaining: steps.len(),
             given_up: 0,
             steps,
@@ -507,7 +510,10 @@ impl Run {
             Event::Paused { who, why } => {
                 self.state = RunState::Paused { who: who.clone(), why: why.clone() };
             }
-            Event::Resumed { .. } => self.resume(),
+            Event::Resumed { .. } => {
+                self.resumed = Some(at);
+                self.resume();
+            }
             Event::Skipped { step, .. } => {
                 let place = self.place(step)?;
                 if self.steps[place].status == Status::Doing {

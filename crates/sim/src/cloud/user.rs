@@ -3,6 +3,7 @@
 //! A thing is made at once and keeps its name. Nothing here knows who asks.
 
 use super::SimCloud;
+use ostler_model::Timestamp;
 use ostler_model::canary::{Act, Acted, Kind, NotActed};
 use ostler_model::function::{LogError, LogGate, Offer};
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ pub(crate) struct User {
     /// What cannot be taken away.
     stuck: Vec<Kind>,
     made: u64,
-    errors: Vec<LogError>,
+    /// Errors in logs, and when they were written; without a time they are written again and again.
+    errors: Vec<(Option<Timestamp>, LogError)>,
 }
 
 impl SimCloud {
@@ -43,7 +45,12 @@ impl SimCloud {
 
     /// Puts an error into the logs; it is there from now on.
     pub fn log_error(&self, error: LogError) {
-        self.state().user.errors.push(error);
+        self.state().user.errors.push((None, error));
+    }
+
+    /// Puts an error into the logs once.
+    pub fn log_error_at(&self, at: Timestamp, error: LogError) {
+        self.state().user.errors.push((Some(at), error));
     }
 
     /// The logs hold no new error any more.
@@ -57,9 +64,12 @@ impl SimCloud {
         kinds.map(|kind| Offer { kind, url: URL.to_owned() }).collect()
     }
 
-    pub(crate) fn errors_of(&self, gate: &LogGate) -> Vec<LogError> {
-        let is_asked = |error: &&LogError| error.nodes.iter().any(|node| gate.nodes.contains(node));
-        self.state().user.errors.iter().filter(is_asked).cloned().collect()
+    pub(crate) fn errors_of(&self, gate: &LogGate, since: Timestamp) -> Vec<LogError> {
+        let is_new = |at: Option<Timestamp>| at.is_none_or(|at| at >= since);
+        let is_asked = |error: &LogError| error.nodes.iter().any(|node| gate.nodes.contains(node));
+        let state = self.state();
+        let found = state.user.errors.iter().filter(|(at, error)| is_new(*at) && is_asked(error));
+        found.map(|(_, error)| error.clone()).collect()
     }
 
     pub(crate) fn act(&self, act: &Act) -> Result<Acted, NotActed> {

@@ -17,7 +17,9 @@ ask() {
         answer=$(printf '%s' "$said" | tr -d '\n\t' | sed -n 's/^[^[{]*\([[{]"*[^ ].*[]}]\)[^]}]*$/\1/p')
         [ -z "$answer" ] || said=$answer status=0
     fi
+    # What it warns of stands before the answer.
     if [ "$status" -eq 0 ]; then
+        said=$(printf '%s\n' "$said" | awk 'begun || /^[[{]$/ || /^[[{]["{} \]]/ { begun = 1; print }')
         printf 'json\t%s\t%s\n' "$name" "$(printf '%s' "$said" | tr -d '\n\t')"
     else
         printf 'failed\t%s\t%s\t%s\n' "$name" "$status" "$(printf '%s' "$said" | tr '\n\t' '  ' | cut -c 1-3000)"

@@ -1,6 +1,7 @@
 # Looks at this node and prints what health is judged by, one tagged line for each thing seen. Changes nothing, and prints
 # no value of an option that may hold a secret.
-# Arguments: NAME=VALUE for each value: units, projects, packages, backups.
+# Arguments: NAME=VALUE for each value: units, projects, packages, backups, nodes (names and addresses of controllers),
+# shared (the virtual address, or nothing).
 # A line: row TABLE NAME=TEXT NAME#=NUMBER NAME?=TRUTH …, separated by tabs; or: gap TABLE WHY.
 set -u
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -145,19 +146,48 @@ see_containers() {
     done
 }
 
+# A file without comments, and with OWN for this node's names and addresses: those differ between equal nodes by nature. A line that
+# names other nodes as well is a list of them, and is left as it is; so is a balancer's line for one server.
+bare() { sed 's/[[:space:]]*$//; /^[[:space:]]*[#;]/d; /^$/d' "$1"; }
+owned() {
+    bare "$1" | awk -v own="$own" -v nodes="$nodes" '
+        function subnet(a) { sub(/\.[0-9]+$/, "", a); return a }
+        BEGIN {
+            n = split(own, a, " ")
+            for (i = 1; i <= n; i++) if (a[i] !~ /^(127\.0\.0\.1|::1|localhost)$/) {
+                if (a[i] ~ /:/) six[a[i]]; else mine[a[i]]
+                if (a[i] ~ /^[0-9.]+$/) near[subnet(a[i])]
+            }
+            n = split(nodes, a, " ")
+            for (i = 1; i <= n; i++) other[a[i]]
+        }
+        /^[[:space:]]*server[[:space:]]/ { print; next }
+        {
+            rest = $0; text = ""; foreign = 0
+            while (match(rest, /[0-9A-Za-z.-]+/)) {
+                word = substr(rest, RSTART, RLENGTH); text = text substr(rest, 1, RSTART - 1); rest = substr(rest, RSTART + RLENGTH)
+                if (word in mine) word = "OWN"
+                else if (word in other || word ~ /^[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$/ && (subnet(word) in near)) foreign = 1
+                text = text word
+            }
+            text = text rest
+            for (six_own in six) while ((at = index(text, six_own)) > 0) text = substr(text, 1, at - 1) "OWN" substr(text, at + length(six_own))
+            print foreign ? $0 : text
+        }'
+}
+digest() { sha256sum | cut -c 1-16; }
+
 see_settings() {
-    own="$(hostname) $(hostname -f 2> /dev/null) $(ip -o addr show 2> /dev/null | awk '{ split($4, a, "/"); print a[1] }')"
-    # Own names and addresses differ between equal nodes by nature; the longest first.
-    script=$(printf '%s\n' $own | sort -u | awk '{ print length($0), $0 }' | sort -rn | cut -d ' ' -f 2- |
-        grep -v -E '^(127\.0\.0\.1|::1|localhost)$' | sed 's/[.[\*^$/]/\\&/g; s|.*|s/\\(^\\\|[^0-9A-Za-z.]\\)&\\($\\\|[^0-9A-Za-z.-]\\)/\\1OWN\\2/g|')
+    # An address that moves between nodes is nobody's own.
+    own="$(hostname) $(hostname -f 2> /dev/null) $(ip -o addr show 2> /dev/null | awk -v shared="$shared" '
+        { split($4, a, "/") } $0 !~ / secondary / && a[2] !~ /^(32|128)$/ && a[1] != shared { printf "%s ", a[1] }')"
     for project in $projects; do
         [ -d "/etc/$project" ] || continue
         for file in "/etc/$project"/*.conf "/etc/$project"/*.ini "/etc/$project"/policy.* "/etc/$project"/plugins/*/*.ini; do
             [ -f "$file" ] || continue
-            digest=$(sed 's/[[:space:]]*$//; /^[[:space:]]*[#;]/d; /^$/d' "$file" | sed "$script" | sha256sum | cut -c 1-16)
             kind=config
             case $file in */policy.*) kind=policy ;; esac
-            row file "path=$file" "kind=$kind" "digest=$digest" "changed#=$(stat -L -c %Y "$file")" "mode=$(stat -L -c %a "$file")"
+            row file "path=$file" "kind=$kind" "digest=$(owned "$file" | digest)" "plain=$(bare "$file" | digest)" "changed#=$(stat -L -c %Y "$file")" "mode=$(stat -L -c %a "$file")"
         done
         for file in "/etc/$project"/*.conf; do
             [ -f "$file" ] || continue
@@ -174,8 +204,7 @@ see_settings() {
     done
     for file in /etc/haproxy/haproxy.cfg /etc/memcached.conf; do
         [ -f "$file" ] || continue
-        digest=$(sed 's/[[:space:]]*$//; /^[[:space:]]*[#;]/d; /^$/d' "$file" | sed "$script" | sha256sum | cut -c 1-16)
-        row file "path=$file" kind=balancer "digest=$digest" "changed#=$(stat -c %Y "$file")" "mode=$(stat -c %a "$file")"
+        row file "path=$file" kind=balancer "digest=$(owned "$file" | digest)" "plain=$(bare "$file" | digest)" "changed#=$(stat -c %Y "$file")" "mode=$(stat -c %a "$file")"
     done
     for directory in /etc/keystone/fernet-keys /etc/keystone/credential-keys /etc/nova/fernet-keys /etc/heat/fernet-keys; do
         [ -d "$directory" ] || continue
@@ -232,7 +261,7 @@ see_database() {
     printf '%s\n' "$said" | awk -F '\t' '
         BEGIN { printf "row\tdatabase\tanswers?=true" }
         { name = tolower($1); value = $2 }
-        value ~ /^-?[0-9]+(\.[0-9]+)?$/ && name !~ /^(version|wsrep_cluster_state_uuid)$/ { printf "\t%s#=%s", name, value; next }
+        value ~ /^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$/ && name !~ /^(version|wsrep_cluster_state_uuid)$/ { printf "\t%s#=%s", name, value; next }
         value ~ /^(ON|OFF)$/ { printf "\t%s?=%s", name, (value == "ON") ? "true" : "false"; next }
         { printf "\t%s=%s", name, value }
         END { printf "\n" }'

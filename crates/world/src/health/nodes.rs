@@ -16,6 +16,9 @@ use tokio::sync::Semaphore;
 /// Nodes looked at at the same time.
 const NODES_AT_ONCE: usize = 64;
 
+/// Controllers that every node is told of.
+const CONTROLLERS_MAX: usize = 64;
+
 /// How long one node may take: every question in the script has a shorter limit of its own.
 const NODE_LIMIT: Duration = Duration::from_secs(120);
 
@@ -98,6 +101,8 @@ async fn one(look: &Look<'_>, host: &HostName, declared: &DeclaredNode, tables: 
         format!("projects={PROJECTS}"),
         format!("packages={PACKAGES}"),
         format!("backups={}", look.cloud.backup_directory),
+        format!("nodes={}", controllers(look)),
+        format!("shared={}", look.cloud.virtual_address.as_deref().unwrap_or_default()),
     ];
     let is_controller = declared.roles.contains(&Role::Controller);
     let node = async {
@@ -174,6 +179,13 @@ async fn one(look: &Look<'_>, host: &HostName, declared: &DeclaredNode, tables: 
     tables.cost(name, 2, bytes, begun.elapsed());
 }
 
+/// Names and addresses of controllers, which lists in configuration files are made of.
+fn controllers(look: &Look<'_>) -> String {
+    let all = look.cloud.nodes.iter().filter(|(_, node)| node.roles.contains(&Role::Controller));
+    let words = all.take(CONTROLLERS_MAX).map(|(host, node)| format!("{host} {}", node.address));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 fn roles(declared: &DeclaredNode) -> Value {
     let word = |role: &Role| match role {
         Role::Controller => "controller",
@@ -225,5 +237,46 @@ mod tests {
             let checked = std::process::Command::new("sh").args(["-n", "-c", text]).status().unwrap();
             assert!(checked.success());
         }
+    }
+
+    /// What a configuration file is compared by, on a node with these names and addresses.
+    fn owned(own: &str, file: &str) -> String {
+        use std::io::Write;
+        let mut kept = tempfile::NamedTempFile::new().unwrap();
+        kept.write_all(file.as_bytes()).unwrap();
+        let nodes = "ctl1 10.0.0.11 ctl2 10.0.0.12 ctl3 10.0.0.13";
+        let script = format!("{NODE}\nown='{own}'\nnodes='{nodes}'\nowned \"$1\"\n");
+        let path = kept.path().to_str().unwrap();
+        let said = std::process::Command::new("sh").args(["-c", &script, "sh", path]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stderr), "");
+        String::from_utf8(said.stdout).unwrap()
+    }
+
+    const FIRST: &str = "ctl1 ctl1.example.org 127.0.0.1 ::1 10.0.0.11 10.1.0.11 fd00::11";
+    const SECOND: &str = "ctl2 ctl2.example.org 127.0.0.1 ::1 10.0.0.12 10.1.0.12 fd00::12";
+
+    #[test]
+    fn own_names_and_addresses_are_no_difference() {
+        let first =
+            owned(FIRST, "# of ctl1\nmy_ip = 10.0.0.11\nhost=ctl1.example.org\nsix = [fd00::11]:80\n");
+        let second =
+            owned(SECOND, "# of ctl2\nmy_ip = 10.0.0.12\nhost=ctl2.example.org\nsix = [fd00::12]:80\n");
+        assert_eq!(first, "my_ip = OWN\nhost=OWN\nsix = [OWN]:80\n");
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn lists_of_all_nodes_are_no_difference() {
+        // The last one names addresses that only the nodes themselves know of.
+        let lists = "caches = 10.0.0.11:11211,10.0.0.12:11211\nbrokers = u@ctl1:5672,u@ctl2:5672\n\
+                     server ctl1 10.0.0.11:80 check\nserver ctl2 10.0.0.12:80 check\nboth = 10.1.0.11, 10.1.0.12\n";
+        assert_eq!(owned(FIRST, lists), lists);
+        assert_eq!(owned(SECOND, lists), lists);
+    }
+
+    #[test]
+    fn anothers_address_for_ones_own_is_a_difference() {
+        assert_ne!(owned(FIRST, "my_ip = 10.0.0.11\n"), owned(SECOND, "my_ip = 10.0.0.11\n"));
+        assert_ne!(owned(FIRST, "caches = 10.0.0.11\n"), owned(SECOND, "caches = 10.0.0.12,10.0.0.13\n"));
     }
 }

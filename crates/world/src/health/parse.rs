@@ -214,7 +214,10 @@ fn cluster(value: &Json, host: &str, tables: &Tables) {
     running.sort_by_key(Value::to_string);
     let missing: Vec<Value> = members.iter().filter(|one| !running.contains(one)).cloned().collect();
     let partitions: Vec<Value> = match value.get("partitions") {
-        Some(Json::Object(parts)) => parts.keys().map(|name| name.as_str().into()).collect(),
+        Some(Json::Object(parts)) => parts
+            .iter()
+            .map(|(name, from)| format!("{name} from {}", Value::List(texts(Some(from)))).into())
+            .collect(),
         other => texts(other),
     };
     let versions: Vec<String> = value
@@ -362,7 +365,7 @@ mod tests {
         assert_eq!(evidence.rows("rabbit.node")[0]["alarm_memory"], Value::Bool(true));
         let cluster = &evidence.rows("rabbit.cluster")[0];
         assert_eq!(cluster["missing"].to_string(), "rabbit@b");
-        assert_eq!(cluster["partitions"].to_string(), "rabbit@a");
+        assert_eq!(cluster["partitions"].to_string(), "rabbit@a from rabbit@b");
         assert_eq!(evidence.rows("rabbit.queue")[0]["online"], Value::Number(1.0));
     }
 

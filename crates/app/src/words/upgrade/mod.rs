@@ -44,9 +44,9 @@ struct Wanted {
     /// How long all must be quiet before what cannot be taken back: 30s, 10m (else ostler.toml says, else 10m).
     #[arg(long, value_name = "TIME")]
     soak: Option<Seconds>,
-    /// After each change ask all servers again and again and read their logs; a breach stops the run.
+    /// After each change do not ask all servers again and again, nor read their logs, before the next one.
     #[arg(long)]
-    function_check: bool,
+    no_function_check: bool,
 }
 
 /// A strategy as typed.
@@ -82,7 +82,7 @@ impl Wanted {
             to: planning::release(site, to)?,
             strategy: self.strategy.map(Strategy::from).or(site.cloud.strategy),
             soak_s: self.soak.map_or(site.cloud.soak_s, |soak| soak.0),
-            function_check: self.function_check || site.cloud.function_check,
+            function_check: site.cloud.function_check && !self.no_function_check,
         })
     }
 }
