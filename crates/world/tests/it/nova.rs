@@ -132,7 +132,7 @@ async fn servers_that_take_half_a_minute_each_are_moved_with_five_requests_each(
 #[tokio::test]
 async fn what_cannot_be_over_yet_is_not_asked_for() {
     let (_, lists) = slowly_moved(3).await;
-    // Asked every few seconds it would be a hundred lists and more.
+    // Asked every few seconds it would be seventy and more.
     assert!(lists <= 2 * 20, "{lists} lists of records for 20 servers");
 }
 
