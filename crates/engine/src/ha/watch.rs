@@ -101,8 +101,8 @@ pub async fn work(
         return Ok(Went::Later { ms: WAIT_MS, why });
     }
     let name = lease_name(incident.host.as_str());
-    let lease = run::take(seams.store.as_ref(), seams.clock.as_ref(), &name, owner, &gone).await?;
-    let went = turn(seams, incident, cloud, segment, policy, &lease, keep, observer).await;
+    let mut lease = run::take(seams.store.as_ref(), seams.clock.as_ref(), &name, owner, &gone).await?;
+    let went = turn(seams, incident, cloud, segment, policy, &mut lease, keep, observer).await;
     // Given back in any case: whoever comes next need not wait for its end.
     let _ends_by_itself = run::give_back(seams.store.as_ref(), &lease).await;
     went
@@ -115,7 +115,7 @@ async fn turn(
     cloud: &str,
     segment: &Segment,
     policy: &Policy,
-    lease: &crate::seam::Lease,
+    lease: &mut crate::seam::Lease,
     keep: Keep<'_>,
     observer: Observer<'_>,
 ) -> Result<Went, WorkError> {
@@ -135,7 +135,9 @@ async fn turn(
     }
     let those = incident.before.iter().flat_map(|before| before.keys().cloned()).collect();
     let scope = Scope { on: vec![incident.host.clone()], those, room: true };
-    let seen = match seams.cloud.look(&scope).await {
+    // A Nova that is slow, or a host that is full, takes longer to look at than the lease lasts.
+    let look = seams.cloud.look(&scope);
+    let seen = match run::keeping(store, seams.clock.as_ref(), lease, look).await? {
         Ok(seen) => seen,
         Err(why) => return Ok(Went::Later { ms: WAIT_MS, why }),
     };

@@ -73,6 +73,40 @@ pub async fn take(
     }
 }
 
+/// Waits for something that may take longer than a lease lasts, and renews the lease meanwhile. What it came to is told
+/// only to whom the lease still belongs.
+pub async fn keeping<T>(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    lease: &mut Lease,
+    work: impl Future<Output = T>,
+) -> Result<T, LeaseError> {
+    let tenure = Tenure::of(&lease.name);
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            () = clock.sleep(tenure.renewed_ms) => {}
+        }
+        let until = later(clock.now(), tenure.lasts_ms);
+        match store.renew_lease(lease, until).await {
+            Ok(true) => lease.until = until,
+            Ok(false) => {
+                let held = store.lease(&lease.name).await?;
+                let (owner, until) = held.map_or_else(
+                    || ("somebody else".to_owned(), lease.until),
+                    |held| (held.owner, held.until),
+                );
+                return Err(LeaseError::Held { owner, until });
+            }
+            // The lease still has time left; the next renewal may succeed.
+            Err(StoreError::Unavailable { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Gives a lease back, so that the next driver need not wait: not even one whose clock is behind.
 pub async fn give_back(store: &dyn Store, lease: &Lease) -> Result<(), StoreError> {
     store.renew_lease(lease, Timestamp::UNIX_EPOCH).await.map(|_| ())

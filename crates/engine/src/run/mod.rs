@@ -20,5 +20,5 @@ pub use control::{ControlError, approve, command, load, open, run_id};
 pub use drive::{DriveError, Ended, Observer, drive};
 pub(crate) use fold::later;
 pub use fold::{Impossible, Run, RunState, Status, StepState, fold};
-pub use lease::{LeaseError, OUTAGE, Tenure, give_back, take};
+pub use lease::{LeaseError, OUTAGE, Tenure, give_back, keeping, take};
 pub use next::{Move, next};

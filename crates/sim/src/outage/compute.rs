@@ -14,10 +14,8 @@ use ostler_model::event::{Facts, Outcome, Why};
 use ostler_model::ids::{HostName, InstanceId};
 use ostler_model::step::{Call, Does, Job, Target, Through, Wanted};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// How long a call takes.
-const CALL_MS: u64 = 10;
 
 /// Pause between two looks while something is waited for.
 const LOOK_MS: u64 = 1_000;
@@ -49,7 +47,8 @@ fn is_passing(error: &NovaError) -> bool {
 impl SimCompute {
     /// One request.
     async fn ask<T>(&self, request: impl FnOnce(&mut super::Ground, u64, Caller) -> Asked<T>) -> Asked<T> {
-        tokio::time::sleep(Duration::from_millis(CALL_MS)).await;
+        let call_ms = self.0.call_ms.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(call_ms)).await;
         let mut ground = self.0.ground();
         let (now, by) = (self.0.now(), Outage::by(&ground));
         request(&mut ground, now, by)

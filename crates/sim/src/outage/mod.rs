@@ -27,6 +27,7 @@ use ostler_engine::seam::{Seams, Store};
 use ostler_model::Timestamp;
 use ostler_model::ids::HostName;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How old a proof may be when a request that relies on it is made. A reading is of the moment in which a controller was
@@ -177,7 +178,12 @@ impl Ground {
 pub struct Outage {
     ground: Mutex<Ground>,
     clock: SimClock,
+    /// How long a call takes.
+    call_ms: AtomicU64,
 }
+
+/// How long a call takes when nothing ails Nova.
+const CALL_MS: u64 = 10;
 
 impl Outage {
     /// An empty one, on this clock.
@@ -192,7 +198,12 @@ impl Outage {
             breaches: Vec::new(),
             asked: Vec::new(),
         };
-        Outage { ground: Mutex::new(ground), clock }
+        Outage { ground: Mutex::new(ground), clock, call_ms: AtomicU64::new(CALL_MS) }
+    }
+
+    /// Makes each call to Nova take so long.
+    pub fn slow_down(&self, call_ms: u64) {
+        self.call_ms.store(call_ms, Ordering::Relaxed);
     }
 
     /// The truth as it is now, for tests.

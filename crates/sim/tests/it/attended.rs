@@ -149,6 +149,20 @@ fn a_dead_host_is_answered_with_moves_flags_and_a_finished_notification() {
 }
 
 #[test]
+fn a_nova_that_is_looked_at_for_longer_than_a_lease_lasts_holds_up_nothing_for_good() {
+    simulated(async {
+        let ground = ground().await;
+        ground.outage.ground().due.insert(1_000, vec![Trouble::Dies("cmp1".into())]);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        ground.outage.slow_down(3_000);
+        ground.reported("n1", gone(), IncidentKey::host(&ground.hosts[0].id)).await;
+        ground.attended(1_200).await;
+        let notification = ground.notification("n1").await;
+        assert_eq!(notification.status, Status::Finished, "{:?}", notification.message);
+    });
+}
+
+#[test]
 fn a_host_that_still_reports_is_not_fenced_by_a_report_alone() {
     simulated(async {
         let ground = ground().await;

@@ -22,15 +22,24 @@ fn error(nodes: &[&str], what: &str) -> LogError {
     }
 }
 
-/// Drives, and does something to the cloud as soon as a step has begun.
-async fn driven(
-    cloud: &SimCloud,
-    seams: &Seams,
-    run: &RunId,
-    step: &str,
-    does: impl FnOnce(&SimCloud),
-) -> Ended {
-    let step = StepId::new(step);
+/// An upgrade of three controllers without an outage, opened.
+struct Upgrade {
+    cloud: Arc<SimCloud>,
+    seams: Seams,
+    run: RunId,
+}
+
+async fn upgrade() -> Upgrade {
+    let cloud = cloud(3);
+    let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
+    let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
+    let run = open(&seams, &planned.plan).await;
+    Upgrade { cloud, seams, run }
+}
+
+/// Drives, and does something to the cloud as soon as the check of the first node has begun.
+async fn driven(Upgrade { cloud, seams, run }: &Upgrade, does: impl FnOnce(&SimCloud)) -> Ended {
+    let step = StepId::new("ctl1-function-check");
     let meddle = async {
         loop {
             let entries = seams.store.entries(run, 0).await.unwrap();
@@ -53,10 +62,7 @@ async fn driven(
 #[test]
 fn a_new_error_in_the_logs_stops_the_run_before_the_next_node() {
     simulated(async {
-        let cloud = cloud(3);
-        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
-        let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
-        let run = open(&seams, &planned.plan).await;
+        let Upgrade { cloud, seams, run } = upgrade().await;
         cloud.log_error(error(&["ctl1"], "NoSuchTableError: no such table: nonlocal_user"));
         let Ended::Paused { why, .. } = drive(&seams, &run).await.unwrap() else { panic!("not paused") };
         for told in ["ctl1-function-check", "no such table: nonlocal_user", "logs of ctl1, 3 times"] {
@@ -74,27 +80,22 @@ fn a_new_error_in_the_logs_stops_the_run_before_the_next_node() {
 #[test]
 fn what_a_breach_has_shown_does_not_count_again_once_a_person_says_go_on() {
     simulated(async {
-        let cloud = cloud(3);
-        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
-        let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
-        let run = open(&seams, &planned.plan).await;
-        let ended = driven(&cloud, &seams, &run, "ctl1-function-check", |cloud| {
-            cloud.log_error_at(seams.clock.now(), error(&["ctl1"], "OSError: the disk had a moment"));
+        let upgrade = upgrade().await;
+        let clock = upgrade.seams.clock.clone();
+        let ended = driven(&upgrade, |cloud| {
+            cloud.log_error_at(clock.now(), error(&["ctl1"], "OSError: the disk had a moment"));
         })
         .await;
         let Ended::Paused { why, .. } = ended else { panic!("{ended:?}") };
         assert!(why.what.contains("the disk had a moment"), "{why}");
-        assert_eq!(resume(&seams, &run).await.unwrap(), Ended::Closed(Verdict::Finished));
+        assert_eq!(resume(&upgrade.seams, &upgrade.run).await.unwrap(), Ended::Closed(Verdict::Finished));
     });
 }
 
 #[test]
 fn an_error_that_the_catalogue_allows_stops_nothing_and_is_told() {
     simulated(async {
-        let cloud = cloud(3);
-        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
-        let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
-        let run = open(&seams, &planned.plan).await;
+        let Upgrade { cloud, seams, run } = upgrade().await;
         cloud.log_error(error(&["ctl1"], "DBConnectionError: Lost connection to MySQL server"));
         assert_eq!(drive(&seams, &run).await.unwrap(), Ended::Closed(Verdict::Finished));
         let entries = seams.store.entries(&run, 0).await.unwrap();
@@ -106,11 +107,9 @@ fn an_error_that_the_catalogue_allows_stops_nothing_and_is_told() {
 #[test]
 fn a_server_that_does_not_answer_stops_the_run_and_is_named() {
     simulated(async {
-        let cloud = cloud(3);
-        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
-        let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
-        let run = open(&seams, &planned.plan).await;
-        let ended = driven(&cloud, &seams, &run, "ctl1-function-check", |cloud| {
+        let upgrade = upgrade().await;
+        let Upgrade { cloud, seams, run } = &upgrade;
+        let ended = driven(&upgrade, |cloud| {
             cloud.change("ctl3", |node| node.service = false);
         })
         .await;
@@ -119,18 +118,15 @@ fn a_server_that_does_not_answer_stops_the_run_and_is_named() {
         assert!(!why.what.contains("ctl2: "), "{why}");
         assert_eq!(cloud.node("ctl2").unwrap().version, OLD, "the next node was touched");
         cloud.change("ctl3", |node| node.service = true);
-        assert_eq!(resume(&seams, &run).await.unwrap(), Ended::Closed(Verdict::Finished));
+        assert_eq!(resume(seams, run).await.unwrap(), Ended::Closed(Verdict::Finished));
     });
 }
 
 #[test]
 fn logs_that_cannot_be_read_are_a_breach() {
     simulated(async {
-        let cloud = cloud(3);
-        let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
-        let planned = checked(&cloud, &seams, Strategy::ZeroDowntime);
-        let run = open(&seams, &planned.plan).await;
-        let ended = driven(&cloud, &seams, &run, "ctl1-function-check", |cloud| {
+        let upgrade = upgrade().await;
+        let ended = driven(&upgrade, |cloud| {
             cloud.change("ctl3", |node| node.link = ostler_sim::cloud::Link::Cut);
         })
         .await;

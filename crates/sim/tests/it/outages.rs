@@ -96,6 +96,12 @@ fn stopped_anywhere_the_other_one_goes_on_and_it_does_no_harm_when_it_wakes() {
 }
 
 #[test]
+fn an_outage_changes_hands_in_time_while_nova_answers_nobody() {
+    // A server dies between the lease and its first run, and each look at Nova of the other one takes two seconds.
+    assert_eq!(tell(&Story::of(1834)).breaches, []);
+}
+
+#[test]
 fn when_all_hosts_are_silent_nothing_is_fenced() {
     let cut = |name: &str| (60_000, Trouble::IsCut(HostName::new(name)));
     let troubles = ["cmp1", "cmp2", "cmp3", "spare1"].map(cut).to_vec();

@@ -180,7 +180,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a lease of a clock that is ahead is waited for",
-        file: "crates/engine/src/ha/attend.rs",
+        file: "crates/engine/src/ha/attend/handover.rs",
         find: "Some((same, since)) if same == lease => later",
         put: "Some((same, since)) if same == lease => !({is}) && later",
     },

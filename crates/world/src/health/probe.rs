@@ -214,8 +214,8 @@ async fn direct(
     let asked = async {
         let opened = nodes.stream(host, address, port).await.map_err(|error| error.why().what)?;
         let mut connection = Connection::new(opened.channel, &format!("{address}:{port}")).await?;
-        let answer =
-            connection.call(Call { method: Method::GET, path, headers: Vec::new(), body: None }).await?;
+        let call = Call { method: Method::GET, path, headers: Vec::new(), body: None };
+        let answer = connection.call(call).await.map_err(|lost| lost.what)?;
         Ok(Answer {
             status: answer.status.as_u16(),
             ms: begun.elapsed().as_millis() as f64,

@@ -30,6 +30,24 @@ pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     authority: String,
     driver: tokio::task::JoinHandle<()>,
+    /// Whether it has carried an answer: from then on its server may close it at any time, and means nothing by it.
+    has_answered: bool,
+}
+
+/// A call that came to nothing.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// What happened.
+    pub what: String,
+    /// Whether it was only the connection: its server closed it after an answer, and either nothing of this request went
+    /// out, or the request changes nothing and no answer came. The same may be asked over another connection.
+    pub is_idle_close: bool,
+}
+
+impl Lost {
+    fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), is_idle_close: false }
+    }
 }
 
 impl Drop for Connection {
@@ -39,6 +57,7 @@ impl Drop for Connection {
 }
 
 /// One request.
+#[derive(Clone)]
 pub(crate) struct Call<'a> {
     pub method: Method,
     pub path: &'a str,
@@ -57,11 +76,39 @@ impl Connection {
             // What ends the connection is seen by the call that waits for it.
             let _ = connection.await;
         });
-        Ok(Self { sender, authority: authority.to_owned(), driver })
+        Ok(Self { sender, authority: authority.to_owned(), driver, has_answered: false })
     }
 
     /// Makes one call.
-    pub(crate) async fn call(&mut self, call: Call<'_>) -> Result<Answer, String> {
+    pub(crate) async fn call(&mut self, call: Call<'_>) -> Result<Answer, Lost> {
+        let changes_nothing = call.method.is_safe();
+        let request = self.request(call).map_err(Lost::new)?;
+        let has_answered = self.has_answered;
+        let lost = |error: &hyper::Error, unheard: bool| Lost {
+            what: reason(error),
+            is_idle_close: has_answered && unheard,
+        };
+        let exchange = async {
+            self.sender.ready().await.map_err(|error| lost(&error, error.is_closed()))?;
+            let answer = self.sender.try_send_request(request).await.map_err(|mut error| {
+                // A request that is handed back was never written.
+                let unsent = error.take_message().is_some();
+                lost(error.error(), unsent || (changes_nothing && !error.error().is_parse()))
+            })?;
+            let (parts, body) = answer.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| Lost::new(error.to_string()))?.to_bytes();
+            Ok(Answer { status: parts.status, headers: parts.headers, body })
+        };
+        let answer = match tokio::time::timeout(CALL_LIMIT, exchange).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(Lost::new(format!("no answer within {} s", CALL_LIMIT.as_secs()))),
+        };
+        self.has_answered = true;
+        Ok(answer)
+    }
+
+    fn request(&self, call: Call<'_>) -> Result<Request<Full<Bytes>>, String> {
         let bytes =
             call.body.map(|body| Bytes::copy_from_slice(body.expose_secret().as_bytes())).unwrap_or_default();
         let mut request = Request::new(Full::new(bytes));
@@ -82,18 +129,7 @@ impl Connection {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let exchange = async {
-            self.sender.ready().await.map_err(|error| reason(&error))?;
-            let answer = self.sender.send_request(request).await.map_err(|error| reason(&error))?;
-            let (parts, body) = answer.into_parts();
-            let body =
-                Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(|error| error.to_string())?;
-            Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
-        };
-        match tokio::time::timeout(CALL_LIMIT, exchange).await {
-            Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {} s", CALL_LIMIT.as_secs())),
-        }
+        Ok(request)
     }
 }
 

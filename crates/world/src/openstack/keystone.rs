@@ -1,7 +1,8 @@
 //! The identity service, version 3: tokens are issued and validated, collections listed, as an operator would.
 //!
-//! It must never print a token, and never call a cloud healthy because something answered: an answer has to hold
-//! what was asked for.
+//! A server may close a connection after any answer: then the next call opens another one. It must never print a token,
+//! never ask again what may have been heard and changes something, and never call a cloud healthy because something
+//! answered: an answer has to hold what was asked for.
 
 use super::clouds_yaml::{Credentials, CredentialsError, Identity, Named, Scope};
 use super::http::{Answer, CALL_LIMIT, Call as Request, Connection};
@@ -14,6 +15,7 @@ use ostler_engine::seam::{Called, Cloud as CloudSeam, Fut};
 use ostler_model::Timestamp;
 use ostler_model::cloud::Cloud;
 use ostler_model::event::Why;
+use ostler_model::ids::HostName;
 use ostler_model::step::{Call, Through};
 use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
@@ -88,58 +90,70 @@ impl KeystoneCloud {
     async fn make(&self, through: &Through, calls: &[Call]) -> Result<Called, Why> {
         match through {
             Through::Backend { host, port } => {
-                let node = self.nodes.declared(host).map_err(|error| error.why())?;
                 let way = format!("the server on {host} (port {port})");
-                let opened = self.nodes.stream(host, &node.address, *port).await.map_err(|error| {
-                    let why = error.why();
-                    Why { what: format!("{way} cannot be reached: {}", why.what), hint: why.hint }
-                })?;
-                let connection = Connection::new(opened.channel, &format!("{}:{port}", node.address)).await;
-                let connection =
-                    connection.map_err(|reason| Why::new(format!("{way} does not speak HTTP: {reason}")))?;
-                Session { cloud: self, connection, way, prefix: "", token: None }.make(calls).await
+                let open = || -> Fut<'_, _> { Box::pin(self.to_backend(host, *port, &way)) };
+                let connection = open().await?;
+                self.make_over((connection, &open), &way, "", None, calls).await
             }
             Through::Front { port } => {
                 let host = self.virtual_address.as_deref().unwrap_or(&self.credentials.auth_host);
                 let way = format!("the front door {host}:{port}");
-                let unreachable = |reason: String| {
-                    Why::new(format!("{way} does not answer: {reason}"))
-                        .hint("see whether a load balancer holds the virtual address, and whether this machine can reach it")
-                };
-                let stream = match tokio::time::timeout(CALL_LIMIT, TcpStream::connect((host, *port))).await {
-                    Ok(Ok(stream)) => stream,
-                    Ok(Err(error)) => return Err(unreachable(error.to_string())),
-                    Err(_) => return Err(unreachable(format!("timed out after {} s", CALL_LIMIT.as_secs()))),
-                };
-                let _ = stream.set_nodelay(true);
-                let authority = format!("{host}:{port}");
-                let connection = match self.credentials.auth_tls {
-                    false => Connection::new(stream, &authority).await.map_err(unreachable)?,
-                    true => {
-                        let stream = self.through_tls(host, stream).await.map_err(unreachable)?;
-                        Connection::new(stream, &authority).await.map_err(unreachable)?
-                    }
-                };
                 let prefix = if *port == self.credentials.auth_port {
                     self.credentials.auth_path.as_str()
                 } else {
                     ""
                 };
-                Session { cloud: self, connection, way, prefix, token: None }.make(calls).await
+                let open = || -> Fut<'_, _> { Box::pin(self.to_front(host, *port, &way)) };
+                let connection = open().await?;
+                self.make_over((connection, &open), &way, prefix, None, calls).await
             }
         }
     }
 
-    /// Makes calls over a connection that was opened elsewhere; without a token the first call that needs one gets it.
-    pub(super) async fn make_over(
-        &self,
-        connection: Connection,
-        way: String,
-        prefix: &str,
+    async fn to_backend(&self, host: &HostName, port: u16, way: &str) -> Result<Connection, Why> {
+        let node = self.nodes.declared(host).map_err(|error| error.why())?;
+        let opened = self.nodes.stream(host, &node.address, port).await.map_err(|error| {
+            let why = error.why();
+            Why { what: format!("{way} cannot be reached: {}", why.what), hint: why.hint }
+        })?;
+        let connection = Connection::new(opened.channel, &format!("{}:{port}", node.address)).await;
+        connection.map_err(|reason| Why::new(format!("{way} does not speak HTTP: {reason}")))
+    }
+
+    async fn to_front(&self, host: &str, port: u16, way: &str) -> Result<Connection, Why> {
+        let unreachable = |reason: String| {
+            Why::new(format!("{way} does not answer: {reason}")).hint(
+                "see whether a load balancer holds the virtual address, and whether this machine can reach it",
+            )
+        };
+        let stream = match tokio::time::timeout(CALL_LIMIT, TcpStream::connect((host, port))).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(unreachable(error.to_string())),
+            Err(_) => return Err(unreachable(format!("timed out after {} s", CALL_LIMIT.as_secs()))),
+        };
+        let _ = stream.set_nodelay(true);
+        let authority = format!("{host}:{port}");
+        let connection = match self.credentials.auth_tls {
+            false => Connection::new(stream, &authority).await,
+            true => {
+                let stream = self.through_tls(host, stream).await.map_err(unreachable)?;
+                Connection::new(stream, &authority).await
+            }
+        };
+        connection.map_err(unreachable)
+    }
+
+    /// Makes calls over a connection that was opened elsewhere, and over others when its server closes it; without a
+    /// token the first call that needs one gets it.
+    pub(super) async fn make_over<'a>(
+        &'a self,
+        (connection, open): (Connection, Opens<'a>),
+        way: &'a str,
+        prefix: &'a str,
         token: Option<Token>,
         calls: &[Call],
     ) -> Result<Called, Why> {
-        Session { cloud: self, connection, way, prefix, token }.make(calls).await
+        Session { cloud: self, connection, open, way, prefix, token }.make(calls).await
     }
 
     async fn through_tls(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
@@ -172,11 +186,15 @@ fn is_good(token: &Token) -> bool {
     token.expires.is_some_and(|expires| expires.as_second() - Timestamp::now().as_second() > WITNESS_MARGIN_S)
 }
 
-/// One sequence of calls over one connection.
+/// Opens another connection to the same server.
+pub(super) type Opens<'a> = &'a (dyn Fn() -> Fut<'a, Result<Connection, Why>> + Send + Sync);
+
+/// One sequence of calls, over one connection for as long as its server keeps it.
 struct Session<'a> {
     cloud: &'a KeystoneCloud,
     connection: Connection,
-    way: String,
+    open: Opens<'a>,
+    way: &'a str,
     prefix: &'a str,
     token: Option<Token>,
 }
@@ -204,8 +222,14 @@ impl Session<'_> {
 
     async fn ask(&mut self, doing: &str, request: Request<'_>) -> Result<Answer, Why> {
         let path = format!("{}{}", self.prefix, request.path);
-        let answer = self.connection.call(Request { path: &path, ..request }).await;
-        answer.map_err(|reason| self.failed(doing, &reason))
+        let request = Request { path: &path, ..request };
+        let mut answer = self.connection.call(request.clone()).await;
+        // Once: a new connection that is closed without an answer is a server that does not answer.
+        if answer.as_ref().is_err_and(|lost| lost.is_idle_close) {
+            self.connection = (self.open)().await?;
+            answer = self.connection.call(request).await;
+        }
+        answer.map_err(|lost| self.failed(doing, &lost.what))
     }
 
     /// The answer, if its status is the wanted one.

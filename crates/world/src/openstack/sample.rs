@@ -10,6 +10,8 @@ use super::keystone::{KeystoneCloud, Token};
 use crate::node::Connections;
 use crate::web::Judge;
 use hyper::Method;
+use ostler_engine::seam::Fut;
+use ostler_model::event::Why;
 use ostler_model::function::{Asked, Mark, PROJECT_PLACE, Question, Sample};
 use ostler_model::ids::HostName;
 use ostler_model::step::Call;
@@ -128,7 +130,7 @@ impl Sampler {
         let mut connection = self.open(question, &door, port).await?;
         let path = format!("{prefix}{}", function.live.path);
         let request = Request { method: Method::GET, path: &path, headers: Vec::new(), body: None };
-        let answer = connection.call(request).await.map_err(down)?;
+        let answer = connection.call(request).await.map_err(|lost| down(lost.what))?;
         if !function.live.ok.contains(&answer.status.as_u16()) {
             return Err(down(format!("{path} answered {}", answer.status)));
         }
@@ -145,12 +147,17 @@ impl Sampler {
                 (Some(token), project)
             }
         };
-        // The first connection may be closed by its server after one answer.
+        // The first connection may be closed by its server after one answer. When that of the calls is, what comes of
+        // another one is the calls' affair.
         let connection = self.open(question, &door, port).await?;
+        let reopen = || -> Fut<'_, Result<Connection, Why>> {
+            let opened = self.open(question, &door, port);
+            Box::pin(async { opened.await.map_err(|Bad(_, what)| Why::new(what)) })
+        };
         let calls: Vec<Call> =
             function.calls.iter().map(|call| placed(call, project.as_deref().unwrap_or_default())).collect();
         let way = format!("port {port}");
-        let made = keystone.make_over(connection, way, prefix, token, &calls).await;
+        let made = keystone.make_over((connection, &reopen), &way, prefix, token, &calls).await;
         made.map(|_| ()).map_err(|why| Bad(Mark::Refused, why.what))
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod http_server;
+mod keystone;
 mod masakari_import;
 mod node_contract;
 mod node_contract_lab;

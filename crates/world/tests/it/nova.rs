@@ -82,25 +82,20 @@ fn done(outcome: &Outcome) -> &ostler_model::event::Facts {
     }
 }
 
-#[tokio::test]
-async fn twenty_servers_are_moved_with_five_requests_each_one_token_and_one_look_at_versions() {
-    let fake = Fake::start(20).await;
+/// Moves twenty servers from cmp1 and gives them their state back, so many at once. Answers the requests that it took.
+async fn twenty_moved(fake: &Fake, side: &ComputeSide, at_once: usize) -> u64 {
     fake.declare_down("cmp1");
-    let side = side(&fake);
-    let moves = (0..20).map(|at| {
-        let side = &side;
-        async move {
-            let vm = format!("vm-{at:04}");
-            let target = if at % 2 == 0 { "cmp2" } else { "cmp3" };
-            let moved = run(side, &job(evacuation(&vm, &[Some(target)]), 1)).await.unwrap();
-            assert_eq!(done(&moved)["host"], target);
-            let state = if at % 5 == 4 { Wanted::Stopped } else { Wanted::Active };
-            let (instance, source) = (InstanceId::new(vm), HostName::new("cmp1"));
-            let restored = Does::Settle { instance, source, state, lock: LOCK.into() };
-            done(&run(side, &job(restored, 1)).await.unwrap());
-        }
+    let moves = (0..20).map(|at| async move {
+        let vm = format!("vm-{at:04}");
+        let target = if at % 2 == 0 { "cmp2" } else { "cmp3" };
+        let moved = run(side, &job(evacuation(&vm, &[Some(target)]), 1)).await.unwrap();
+        assert_eq!(done(&moved)["host"], target);
+        let state = if at % 5 == 4 { Wanted::Stopped } else { Wanted::Active };
+        let (instance, source) = (InstanceId::new(vm), HostName::new("cmp1"));
+        let restored = Does::Settle { instance, source, state, lock: LOCK.into() };
+        done(&run(side, &job(restored, 1)).await.unwrap());
     });
-    futures_util::stream::iter(moves).buffer_unordered(16).collect::<Vec<()>>().await;
+    futures_util::stream::iter(moves).buffer_unordered(at_once).collect::<Vec<()>>().await;
     fake.with(|state| {
         assert_eq!(state.tokens, 1);
         assert!(state.vms.values().all(|vm| vm.host != "cmp1" && vm.lock.is_none()), "{:?}", state.vms);
@@ -108,8 +103,37 @@ async fn twenty_servers_are_moved_with_five_requests_each_one_token_and_one_look
     });
     assert_eq!(fake.server.count("GET", "/compute/v2.1/project/../"), 0);
     assert_eq!(fake.evacuations_asked(), 20);
-    let requests = side.api().requests();
+    side.api().requests()
+}
+
+#[tokio::test]
+async fn twenty_servers_are_moved_with_five_requests_each_one_token_and_one_look_at_versions() {
+    let fake = Fake::start(20).await;
+    let requests = twenty_moved(&fake, &side(&fake), 16).await;
     assert!(requests <= 5 * 20, "{requests} requests for 20 servers");
+}
+
+/// Half a minute of a slow cloud takes three seconds here: evacuations, and pauses, are ten times shorter. Answers the
+/// requests, and how many of them were lists of records.
+async fn slowly_moved(at_once: usize) -> (u64, usize) {
+    let fake = Fake::start(20).await;
+    fake.with(|state| (state.takes, state.page) = (Some(Duration::from_secs(3)), 1_000));
+    let side = side(&fake).hastened(10);
+    let requests = twenty_moved(&fake, &side, at_once).await;
+    (requests, fake.server.count("GET", "/compute/v2.1/project/os-migrations"))
+}
+
+#[tokio::test]
+async fn servers_that_take_half_a_minute_each_are_moved_with_five_requests_each() {
+    let (requests, _) = slowly_moved(16).await;
+    assert!(requests <= 5 * 20, "{requests} requests for 20 servers");
+}
+
+#[tokio::test]
+async fn what_cannot_be_over_yet_is_not_asked_for() {
+    let (_, lists) = slowly_moved(3).await;
+    // Asked every few seconds it would be seventy and more.
+    assert!(lists <= 2 * 20, "{lists} lists of records for 20 servers");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use super::http_server::{Asked, Server, Told};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Servers on one page of a list.
 const PAGE: usize = 7;
@@ -31,6 +32,7 @@ pub(crate) struct Record {
     pub source: String,
     pub target: String,
     pub status: &'static str,
+    begun: Instant,
     was_active: bool,
     stays_stopped: bool,
 }
@@ -58,6 +60,10 @@ pub(crate) struct State {
     pub trouble: Vec<Trouble>,
     /// Evacuations to this host fail after a while.
     pub bad_host: Option<String>,
+    /// How long an evacuation takes. None: until the records were looked at twice.
+    pub takes: Option<Duration>,
+    /// Servers on one page of a list.
+    pub page: usize,
     /// The next answers to reads.
     pub busy_reads: u32,
 }
@@ -85,6 +91,8 @@ impl Fake {
             aggregates: BTreeMap::from([("fast".to_owned(), vec!["cmp1".to_owned()])]),
             trouble: Vec::new(),
             bad_host: None,
+            takes: None,
+            page: PAGE,
             busy_reads: 0,
         }));
         let held = Arc::clone(&state);
@@ -206,7 +214,11 @@ fn service_json(host: &str, service: &Service) -> Value {
 /// Every look at the records is a moment that passes.
 fn pass_time(state: &mut State) {
     let bad = state.bad_host.clone();
+    let takes = state.takes;
     for record in &mut state.records {
+        if takes.is_some_and(|takes| record.begun.elapsed() < takes) {
+            continue;
+        }
         let Some(vm) = state.vms.get_mut(&record.server) else { continue };
         match record.status {
             "accepted" => record.status = "pre-migrating",
@@ -264,13 +276,13 @@ fn nova(
                 .iter()
                 .filter(|(id, vm)| host.is_none_or(|host| host == vm.host) && id.as_str() > marker)
                 .collect();
-            let listed: Vec<Value> = on.iter().take(PAGE).map(|(id, vm)| vm_json(id, vm)).collect();
+            let listed: Vec<Value> = on.iter().take(state.page).map(|(id, vm)| vm_json(id, vm)).collect();
             let mut body = json!({"servers": listed});
-            if on.len() > PAGE {
+            if on.len() > state.page {
                 let next = format!(
                     "http://inside.example/compute/v2.1/servers/detail?all_tenants=1&host={}&marker={}",
                     host.unwrap_or_default(),
-                    on[PAGE - 1].0
+                    on[state.page - 1].0
                 );
                 body["servers_links"] = json!([{"rel": "next", "href": next}]);
             }
@@ -402,7 +414,8 @@ fn evacuate(state: &mut State, how: &Value, id: &str, minor: u32, accepted: Told
         server: id.to_owned(),
         source: vm.host.clone(),
         target: target.to_owned(),
-        status: "accepted",
+        status: if state.takes.is_some() { "pre-migrating" } else { "accepted" },
+        begun: Instant::now(),
         was_active: vm.state != "stopped",
         stays_stopped: minor >= 95,
     });

@@ -73,7 +73,7 @@ impl ComputeSide {
         let last = self.views.last_sent(instance);
         // Nothing older than what this process itself did to the server.
         let since = |age: Duration| {
-            let oldest = now.checked_sub(age).unwrap_or(now);
+            let oldest = now.checked_sub(self.views.pause(age)).unwrap_or(now);
             last.map_or(oldest, |last| last.at.max(oldest))
         };
         let found = self.find(instance, source, since(SERVERS_AGE_MAX), since(RECORDS_AGE_MAX)).await;
@@ -114,6 +114,9 @@ impl ComputeSide {
         let last = self.views.last_sent(instance);
         // A view counts that was asked for after the request, or, where another process sent it, after now.
         let mut since = last.map_or(begun, |last| last.at);
+        if let Some(sent) = last.filter(|sent| sent.is_accepted) {
+            self.until_it_may_be_over(instance, source, sent, begun + limit).await;
+        }
         loop {
             let why = match self.evacuated(instance, source, since, last, begun).await {
                 Ok(Ended::Yes(outcome)) => return outcome,
@@ -124,8 +127,31 @@ impl ComputeSide {
             if begun.elapsed() >= limit {
                 return Outcome::Unknown { why };
             }
-            sleep(LOOK_PAUSE.min(limit)).await;
+            sleep(self.views.pause(LOOK_PAUSE).min(limit)).await;
             since = Instant::now();
+        }
+    }
+
+    /// Nobody asks for what cannot be over yet, by what others took; what another one's look has shown counts at once.
+    async fn until_it_may_be_over(
+        &self,
+        instance: &InstanceId,
+        source: &HostName,
+        sent: Sent,
+        at_most: Instant,
+    ) {
+        let due = (sent.at + self.views.not_before()).min(at_most);
+        while Instant::now() < due {
+            let seen = self.views.last_evacuations(source, sent.at);
+            let ended = |record: &Migration| {
+                record.server == instance.as_str()
+                    && record.id > sent.before
+                    && record.stage() != MoveStage::UnderWay
+            };
+            if seen.is_some_and(|records| records.iter().any(ended)) {
+                return;
+            }
+            sleep(self.views.pause(LOOK_PAUSE)).await;
         }
     }
 
@@ -159,6 +185,9 @@ impl ComputeSide {
             let mut facts = Facts::from([("host".to_owned(), host)]);
             if let Some(record) = &found.newest {
                 facts.insert("migration".to_owned(), record.id.to_string());
+            }
+            if let Some(sent) = last.filter(|sent| sent.is_accepted) {
+                self.views.took(sent.at.elapsed());
             }
             return Ok(Ended::Yes(Outcome::Done { facts }));
         }
@@ -264,8 +293,9 @@ impl ComputeSide {
     ) -> Result<Now, ApiError> {
         let since = self.views.last_sent(instance).map_or_else(Instant::now, |last| last.at);
         // The first look may be shared; one that did not satisfy is not looked at twice.
-        let recent = Instant::now().checked_sub(LOOK_PAUSE).unwrap_or(since).max(since);
-        let found = self.find(instance, source, recent, since).await?;
+        let recent = Instant::now().checked_sub(self.views.pause(LOOK_PAUSE)).unwrap_or(since).max(since);
+        // Records only say where to look: where they are behind, the server is asked for by its own name.
+        let found = self.find(instance, source, recent, self.views.born()).await?;
         let Some(server) = &found.server else { return Ok(so()) };
         if is_ours(server, lock) {
             return Ok(Now::NotSo(Why::new(format!("instance {instance} is still locked by a recovery"))));

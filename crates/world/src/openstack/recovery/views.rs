@@ -7,8 +7,8 @@ use super::super::client::OpenStack;
 use super::super::error::ApiError;
 use super::super::nova::{Migration, Server};
 use ostler_model::ids::{HostName, InstanceId};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex as Held, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
@@ -21,6 +21,12 @@ const PAUSE_LATER: Duration = Duration::from_secs(4);
 
 /// When a recovery counts as one that takes long.
 const LONG: Duration = Duration::from_secs(30);
+
+/// Evacuations whose time is remembered: enough to know what is usual now, few enough to forget what was.
+const TOOK_MAX: usize = 16;
+
+/// The longest that nobody asks after an evacuation because those before it took as long.
+const NOT_BEFORE_MAX: Duration = Duration::from_secs(60);
 
 /// Hosts whose views are kept: as many as can fail or be targets in one recovery.
 const HOSTS_MAX: usize = 1_000;
@@ -36,7 +42,7 @@ struct Taken<T> {
 
 /// One list that is shared.
 struct Shared<T> {
-    last: std::sync::Mutex<Option<Taken<T>>>,
+    last: Held<Option<Taken<T>>>,
     /// Held while it is fetched: who needs a newer one meanwhile waits for the same answer.
     fetching: Mutex<()>,
     first: Instant,
@@ -44,11 +50,11 @@ struct Shared<T> {
 
 impl<T> Shared<T> {
     fn new() -> Self {
-        Self { last: std::sync::Mutex::new(None), fetching: Mutex::new(()), first: Instant::now() }
+        Self { last: Held::new(None), fetching: Mutex::new(()), first: Instant::now() }
     }
 
-    fn last(&self) -> std::sync::MutexGuard<'_, Option<Taken<T>>> {
-        self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, Option<Taken<T>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn good(&self, since: Instant) -> Option<Arc<Vec<T>>> {
@@ -56,7 +62,12 @@ impl<T> Shared<T> {
     }
 
     /// The list as it was at `since` or later.
-    async fn get<Q>(&self, since: Instant, fetch: impl FnOnce() -> Q) -> Result<Arc<Vec<T>>, ApiError>
+    async fn get<Q>(
+        &self,
+        since: Instant,
+        haste: u32,
+        fetch: impl FnOnce() -> Q,
+    ) -> Result<Arc<Vec<T>>, ApiError>
     where
         Q: Future<Output = Result<Vec<T>, ApiError>>,
     {
@@ -67,7 +78,7 @@ impl<T> Shared<T> {
         if let Some(found) = self.good(since) {
             return Ok(found);
         }
-        let pause = if self.first.elapsed() > LONG { PAUSE_LATER } else { PAUSE };
+        let pause = if self.first.elapsed() > LONG / haste { PAUSE_LATER } else { PAUSE } / haste;
         let before = self.last().as_ref().map(|taken| taken.asked);
         if let Some(before) = before {
             sleep_until(before + pause).await;
@@ -80,11 +91,15 @@ impl<T> Shared<T> {
 }
 
 /// Views by host.
-#[derive(Default)]
 pub(super) struct Views {
-    servers: std::sync::Mutex<BTreeMap<HostName, Arc<Shared<Server>>>>,
-    evacuations: std::sync::Mutex<BTreeMap<HostName, Arc<Shared<Migration>>>>,
-    sent: std::sync::Mutex<BTreeMap<InstanceId, Sent>>,
+    /// By how much every pause is shorter than its name says.
+    haste: u32,
+    /// How long the last evacuations took, from their request to the look that found them done.
+    took: Held<VecDeque<Duration>>,
+    born: Instant,
+    servers: Held<BTreeMap<HostName, Arc<Shared<Server>>>>,
+    evacuations: Held<BTreeMap<HostName, Arc<Shared<Migration>>>>,
+    sent: Held<BTreeMap<InstanceId, Sent>>,
 }
 
 /// The last request about a server that this process sent.
@@ -104,8 +119,8 @@ impl std::fmt::Debug for Views {
     }
 }
 
-fn of<T>(all: &std::sync::Mutex<BTreeMap<HostName, Arc<Shared<T>>>>, host: &HostName) -> Arc<Shared<T>> {
-    let mut all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+fn of<T>(all: &Held<BTreeMap<HostName, Arc<Shared<T>>>>, host: &HostName) -> Arc<Shared<T>> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
     if all.len() >= HOSTS_MAX && !all.contains_key(host) {
         all.clear();
     }
@@ -115,6 +130,50 @@ fn of<T>(all: &std::sync::Mutex<BTreeMap<HostName, Arc<Shared<T>>>>, host: &Host
 }
 
 impl Views {
+    /// None yet, with pauses that are so many times shorter.
+    pub(super) fn new(haste: u32) -> Self {
+        Self {
+            haste: haste.max(1),
+            took: Held::default(),
+            born: Instant::now(),
+            servers: Held::default(),
+            evacuations: Held::default(),
+            sent: Held::default(),
+        }
+    }
+
+    /// A pause.
+    pub(super) fn pause(&self, by_name: Duration) -> Duration {
+        by_name / self.haste
+    }
+
+    /// Before any view was taken: whoever asks for one of then takes what there is.
+    pub(super) fn born(&self) -> Instant {
+        self.born
+    }
+
+    /// Remembers how long an evacuation took.
+    pub(super) fn took(&self, time: Duration) {
+        let mut took = self.took.lock().unwrap_or_else(PoisonError::into_inner);
+        if took.len() >= TOOK_MAX {
+            took.pop_front();
+        }
+        took.push_back(time);
+    }
+
+    /// How long after its request an evacuation need not be asked after: four fifths of what the fastest of the last
+    /// ones took.
+    pub(super) fn not_before(&self) -> Duration {
+        let took = self.took.lock().unwrap_or_else(PoisonError::into_inner);
+        let fastest = took.iter().min().copied().unwrap_or_default();
+        (fastest * 4 / 5).min(NOT_BEFORE_MAX)
+    }
+
+    /// The last list of evacuations from a host, if it is of `since` or later; nobody is asked.
+    pub(super) fn last_evacuations(&self, host: &HostName, since: Instant) -> Option<Arc<Vec<Migration>>> {
+        of(&self.evacuations, host).good(since)
+    }
+
     /// The servers on a host.
     pub(super) async fn servers(
         &self,
@@ -122,7 +181,7 @@ impl Views {
         host: &HostName,
         since: Instant,
     ) -> Result<Arc<Vec<Server>>, ApiError> {
-        of(&self.servers, host).get(since, || api.servers_on(host.as_str())).await
+        of(&self.servers, host).get(since, self.haste, || api.servers_on(host.as_str())).await
     }
 
     /// The evacuations from a host, newest first.
@@ -132,12 +191,12 @@ impl Views {
         host: &HostName,
         since: Instant,
     ) -> Result<Arc<Vec<Migration>>, ApiError> {
-        of(&self.evacuations, host).get(since, || api.evacuations_from(host.as_str())).await
+        of(&self.evacuations, host).get(since, self.haste, || api.evacuations_from(host.as_str())).await
     }
 
     /// Remembers a request.
     pub(super) fn sent(&self, instance: &InstanceId, sent: Sent) {
-        let mut all = self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= SENT_MAX {
             all.clear();
         }
@@ -146,6 +205,6 @@ impl Views {
 
     /// The last request about a server that this process sent.
     pub(super) fn last_sent(&self, instance: &InstanceId) -> Option<Sent> {
-        self.sent.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(instance).copied()
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).get(instance).copied()
     }
 }
