@@ -5,6 +5,7 @@
 
 pub mod announce;
 pub mod health;
+pub mod instrument;
 pub mod monitor;
 pub mod node;
 pub mod openstack;

@@ -56,6 +56,12 @@ const REQUEST_TIME: Family = ("ostler_http_request_seconds", "How long answers t
 const MESSAGES: Family =
     ("ostler_messages_total", "Messages to webhooks and Alertmanagers, by what came of them.", "counter");
 
+const LOOKS: Family = (
+    "ostler_health_looks_total",
+    "Looks at the health of the cloud by this server, by what came of them.",
+    "counter",
+);
+
 /// Gauges that are set anew at each look.
 const LEVELS: [Family; 7] = [INCIDENTS_OPEN, WAITING, OLDEST, HOSTS, UNPROTECTED, OFF, UP];
 
@@ -89,6 +95,8 @@ struct Inner {
     levels: BTreeMap<&'static str, BTreeMap<Labels, f64>>,
     counters: BTreeMap<&'static str, BTreeMap<Labels, u64>>,
     histograms: BTreeMap<&'static str, BTreeMap<Labels, Histogram>>,
+    /// The figures of the last look at the health of the cloud, ready to print.
+    health: String,
 }
 
 /// What stands, for one look.
@@ -198,6 +206,15 @@ impl Figures {
         self.count(MESSAGES, format!("{},{}", label("to", to), label("outcome", outcome)), 1);
     }
 
+    /// What a look at the health of the cloud has found, in the text format; none: it could not be made, and what the one
+    /// before found stays, with its time.
+    pub fn looked(&self, found: Option<String>) {
+        self.count(LOOKS, label("outcome", if found.is_some() { "judged" } else { "failed" }), 1);
+        if let Some(found) = found {
+            self.inner().health = found;
+        }
+    }
+
     /// All of them, in the text format.
     pub fn text(&self) -> String {
         let inner = self.inner();
@@ -208,7 +225,7 @@ impl Figures {
                 series.iter().for_each(|(labels, value)| line(&mut text, name, labels, *value));
             }
         }
-        for (name, help, kind) in [CLOSED, INSTANCES, REQUESTS, MESSAGES] {
+        for (name, help, kind) in [CLOSED, INSTANCES, REQUESTS, MESSAGES, LOOKS] {
             if let Some(series) = inner.counters.get(name) {
                 head(&mut text, (name, help, kind));
                 series.iter().for_each(|(labels, value)| line(&mut text, name, labels, *value as f64));
@@ -220,6 +237,7 @@ impl Figures {
                 series.iter().for_each(|(labels, held)| histogram(&mut text, name, labels, held));
             }
         }
+        text.push_str(&inner.health);
         text
     }
 }

@@ -3,6 +3,7 @@
 //! Any number of servers may work on one state at the same time. It decides nothing about recoveries.
 
 mod figures;
+mod health;
 mod herald;
 mod notify;
 mod recovery;
@@ -25,6 +26,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::routing::get;
 use figures::Figures;
+use health::Looker;
 use ostler_engine::seam::Store;
 use ostler_world::monitor::keys::ServerKeys;
 use ostler_world::openstack::{Credentials, Tokens};
@@ -51,6 +53,7 @@ pub struct Server {
     tellers: Tellers,
     wanted: Serve,
     recoverer: Option<Recoverer>,
+    looker: Option<Looker>,
 }
 
 impl Server {
@@ -84,6 +87,10 @@ impl Server {
             None => None,
             Some(recovery) => Some(Recoverer::prepare(context, recovery, keys.as_ref()).await?),
         };
+        let looker = match &wanted.health {
+            None => None,
+            Some(looks) => Some(Looker::prepare(context, looks, &wanted.events)?),
+        };
         let store = context.store().await?;
         let printer = context.printer;
         let api = Api {
@@ -98,7 +105,7 @@ impl Server {
             complain: Box::new(move |line| printer.progress_line(line)),
         };
         let (figures, tellers) = (Arc::default(), Tellers::prepare(&wanted.events)?);
-        Ok(Server { api: Arc::new(api), figures, tellers, wanted: wanted.clone(), recoverer })
+        Ok(Server { api: Arc::new(api), figures, tellers, wanted: wanted.clone(), recoverer, looker })
     }
 
     /// Serves until it is told to end.
@@ -139,6 +146,14 @@ impl Server {
                 None => std::future::pending().await,
             }
         };
+        let looker = self.looker;
+        let figures = Arc::clone(&self.figures);
+        let looking = async {
+            match &looker {
+                Some(looker) => looker.look_again_and_again(context, &figures).await,
+                None => std::future::pending().await,
+            }
+        };
         let mut serving = Box::pin(std::future::IntoFuture::into_future(serving));
         printer.progress_line(&format!("serving instance HA on http://{address} (auth: {known_by})"));
         notify::ready();
@@ -151,6 +166,7 @@ impl Server {
             }
             why = recovering => return Err(Failure::failed(why).hint("start the server again")),
             () = tidying => {}
+            () = looking => {}
             () = notify::keep_alive() => {}
             () = context.until_stopped() => {}
         }
@@ -170,7 +186,7 @@ impl Server {
 /// Everything that is answered.
 fn router(api: &Arc<Api>, figures: &Arc<Figures>, disabled_by: Option<PathBuf>) -> Router {
     let store = Arc::clone(&api.store);
-    let health = move || health(Arc::clone(&store), disabled_by.clone());
+    let health = move || is_well(Arc::clone(&store), disabled_by.clone());
     let document = || async { json(StatusCode::OK, DOCUMENT.to_owned()) };
     Router::new()
         .route("/healthcheck", get(health))
@@ -188,7 +204,7 @@ async fn answer(
 }
 
 /// Whether a load balancer should send clients here.
-async fn health(store: Arc<dyn Store>, disabled_by: Option<PathBuf>) -> Response<Body> {
+async fn is_well(store: Arc<dyn Store>, disabled_by: Option<PathBuf>) -> Response<Body> {
     let reason = match disabled_by.filter(|path| path.exists()) {
         Some(_) => Some("DISABLED BY FILE"),
         None => match tokio::time::timeout(HEALTH_LIMIT, store.lease("healthcheck")).await {

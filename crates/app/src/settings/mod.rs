@@ -11,7 +11,7 @@ mod serve;
 
 pub use events::Events;
 pub use mistake::{at, closest, from_reader};
-pub use serve::{Recovery, Serve};
+pub use serve::{HealthLooks, Recovery, Serve};
 
 use crate::failure::Failure;
 use file::{CloudTable, File};
@@ -201,7 +201,7 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn wrong(&self, place: &Spanned<String>, what: &str) -> Failure {
+    fn wrong<T>(&self, place: &Spanned<T>, what: &str) -> Failure {
         let span = Some(place.span()).filter(|span| !span.is_empty());
         mistake::at(self.path, self.text, span, what)
     }

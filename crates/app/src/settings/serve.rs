@@ -7,6 +7,7 @@ use super::{Events, Page};
 use crate::duration::Seconds;
 use crate::failure::Failure;
 use ostler_engine::ha::Policy;
+use ostler_world::health::RATE_DEFAULT;
 use ostler_world::monitor::heartbeat;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -36,6 +37,24 @@ pub struct ServeTable {
     #[serde(default)]
     server_keys: Vec<PathBuf>,
     recovery: Option<RecoveryTable>,
+    health: Option<HealthTable>,
+}
+
+/// `[serve.health]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct HealthTable {
+    #[serde(default = "look_every")]
+    every: Spanned<Seconds>,
+    cloud: Option<String>,
+    #[serde(default)]
+    fast: bool,
+    rate: Option<Spanned<u32>>,
+}
+
+/// Often enough for what lasts, and seldom enough for a cloud of hundreds of hosts.
+fn look_every() -> Spanned<Seconds> {
+    Spanned::new(0..0, Seconds(300))
 }
 
 /// `[serve.recovery]`
@@ -84,6 +103,21 @@ pub struct Serve {
     pub server_keys: Vec<PathBuf>,
     /// How hosts are recovered from; none: not at all.
     pub recovery: Option<Recovery>,
+    /// How the health of the cloud is looked at; none: not at all.
+    pub health: Option<HealthLooks>,
+}
+
+/// How the health of the cloud is looked at.
+#[derive(Clone, Debug)]
+pub struct HealthLooks {
+    /// Pause between two looks.
+    pub every_s: u32,
+    /// Which cloud, if it is not the one that is meant anyway.
+    pub cloud: Option<String>,
+    /// Whether only APIs and services are looked at.
+    pub fast: bool,
+    /// Requests in one second.
+    pub rate: u32,
 }
 
 /// How hosts are recovered from.
@@ -116,6 +150,9 @@ pub struct KeystoneAccess {
 
 /// Thirty days.
 const KEEP_S: u32 = 30 * 24 * 3_600;
+
+/// The shortest pause between two looks at the health of a cloud.
+const LOOK_EVERY_LEAST_S: u32 = 60;
 
 /// A minute: a revoked token is taken for that long at most.
 const REMEMBER_S: u32 = 60;
@@ -170,6 +207,7 @@ impl Page<'_> {
                 .map(|recovery| self.recovery(recovery, &table.server_keys))
                 .transpose()?,
             server_keys: table.server_keys.iter().map(|path| self.path_of(path)).collect(),
+            health: table.health.map(|health| self.health(health)).transpose()?,
         })
     }
 
@@ -197,6 +235,21 @@ impl Page<'_> {
             compute_process: table.compute_process,
             policy: table.policy,
         })
+    }
+
+    fn health(&self, table: HealthTable) -> Result<HealthLooks, Failure> {
+        let every_s = table.every.get_ref().0;
+        if every_s < LOOK_EVERY_LEAST_S {
+            return Err(self
+                .wrong(&table.every, "a look costs every node and API something")
+                .hint(format!("give at least \"{LOOK_EVERY_LEAST_S}s\"")));
+        }
+        let rate = match &table.rate {
+            None => RATE_DEFAULT,
+            Some(rate) if (1..=1_000).contains(rate.get_ref()) => *rate.get_ref(),
+            Some(rate) => return Err(self.wrong(rate, "this is no number of requests a second: 1 to 1000")),
+        };
+        Ok(HealthLooks { every_s, cloud: table.cloud, fast: table.fast, rate })
     }
 
     fn needs(&self, key: &str) -> Failure {

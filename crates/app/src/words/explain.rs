@@ -2,10 +2,9 @@
 //!
 //! It looks at nothing: it is documentation in the program.
 
-use super::health::library;
+use super::health::{known, library};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::settings::closest;
 use crate::view::health as view;
 use clap::Args;
 use serde_json::json;
@@ -39,13 +38,7 @@ pub(super) async fn explain(context: &Context, typed: Explain) -> Result<Exit, F
         }
         return Ok(Exit::Done);
     };
-    let Some(explained) = checks.explain(&code) else {
-        let failure = Failure::usage(format!("there is no code `{code}`"));
-        return Err(match closest(&code.to_ascii_uppercase(), checks.codes()) {
-            Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
-            None => failure.hint("see all: `ostler explain --all`"),
-        });
-    };
+    let explained = known(&checks, &code)?;
     if context.printer.is_json() {
         context.printer.json(&json!({
             "group": explained.group, "check": explained.check, "explains": explained.explains,

@@ -248,3 +248,16 @@ fn a_tail_shows_what_is_added_and_follows_a_rotation() {
     let whole: Vec<u32> = (first..=*numbers.last().unwrap()).collect();
     assert_eq!(numbers, whole, "{said}");
 }
+
+#[test]
+fn debug_logging_is_refused_where_it_needs_a_restart_that_nobody_allowed() {
+    let home = Home::with_settings();
+    let said = home.says("logs debug on keystone --node ctl1");
+    assert!(said.starts_with("exit 5\n") && said.contains("`--restart`"), "{said}");
+    let said = home.says("logs debug on nova-compute --node ctl1 --for 15m --dry-run");
+    assert!(said.starts_with("exit 0\n") && said.contains("by SIGHUP"), "{said}");
+    assert!(home.says("logs debug on nova-compute --node cmp9").starts_with("exit 2\n"));
+    assert!(home.says("logs debug on nova-compute --node ctl1 --for 25h").starts_with("exit 2\n"));
+    // A node that is not seen is no node without leases.
+    assert!(home.says("logs debug status").starts_with("exit 6\n"), "{}", home.says("logs debug status"));
+}

@@ -106,3 +106,53 @@ fn what_happens_is_told_to_a_webhook_and_alertmanager() {
         assert!(figures.contains(line), "{line} is not in\n{figures}");
     }
 }
+
+fn hooked(receiver: &Receiver) -> Vec<Value> {
+    receiver.requests().iter().filter(|one| one.path == "/hook").map(Request::json).collect()
+}
+
+#[test]
+fn a_change_of_health_is_told_once_and_what_was_refused_with_the_next_look() {
+    let home = Home::with_settings();
+    // Every try of the first look is refused: 503 may pass, and is tried again.
+    let refused = std::sync::atomic::AtomicU32::new(0);
+    let receiver = Receiver::answering(move |request, _| {
+        let is_refused = request.path == "/hook" && refused.fetch_add(1, Ordering::SeqCst) < 3;
+        (if is_refused { 503 } else { 200 }, Vec::new(), json!({}))
+    });
+    let words =
+        format!("health --fast --webhook http://{0}/hook --alertmanager http://{0}", receiver.address());
+    let first = home.says(&words);
+    assert!(first.contains("warning: not told, the next look tells it again: http://127.0.0.1:"), "{first}");
+    assert_eq!(hooked(&receiver).len(), 3);
+    let second = home.says(&words);
+    assert!(!second.contains("warning: not told"), "{second}");
+    let told = hooked(&receiver);
+    assert_eq!((told.len(), &told[3]["event"]), (4, &"health.changed".into()));
+    let change = &told[3]["changes"][0];
+    assert_eq!((&change["change"], &change["code"]), (&"new".into(), &"AUTH_DOWN".into()), "{change}");
+    home.says(&words);
+    assert_eq!(hooked(&receiver).len(), 4, "the same was told twice");
+    // Alertmanager is told again what stands: otherwise the alert would end.
+    let alerts = receiver.requests().iter().filter(|one| one.path == "/api/v2/alerts").count();
+    assert_eq!(alerts, 3);
+    alert(&receiver, "AUTH_DOWN", false);
+}
+
+#[test]
+fn a_server_that_looks_at_the_health_shows_it_and_tells_of_it() {
+    let home = Home::with_settings();
+    let receiver = Receiver::answering(|_, _| (200, Vec::new(), json!({})));
+    let more = format!(
+        "[serve.events]\nwebhook = \"http://{}/hook\"\n[serve.health]\nevery = \"1m\"\nfast = true\n{}",
+        receiver.address(),
+        crate::environment::SETTINGS,
+    );
+    let server = Server::with(&home, &more);
+    let figures = until("a look at the health in the figures", || {
+        let (_, text) = server.get("/metrics");
+        text.contains("ostler_health_looks_total{outcome=\"judged\"} 1").then_some(text)
+    });
+    assert!(figures.contains("ostler_health_worst{cloud=\"lab\"} 4\n"), "{figures}");
+    until("a message", || hooked(&receiver).first().cloned());
+}

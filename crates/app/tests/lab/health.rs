@@ -302,17 +302,17 @@ fn health_finds_a_full_disk() {
     let number = device.trim_start_matches("/dev/loop").to_owned();
     let freed = device.clone();
     let _freed = Mended::by(move || {
-        drop(lab(&["ssh", "ctl2", "--", "umount /srv/full; rm -f /run/full-disk; rmdir /srv/full"]));
+        drop(lab(&["ssh", "ctl2", "--", "umount /srv/full; rm -f /srv/full-disk; rmdir /srv/full"]));
         drop(Command::new("losetup").args(["-d", &freed]).output());
         drop(here);
     });
     let inner = format!(
-        "mkdir -p /srv/full; rm -f /run/full-disk; mknod /run/full-disk b 7 {number}; mount -t ext4 /run/full-disk /srv/full; \
+        "mkdir -p /srv/full; rm -f /srv/full-disk; mknod /srv/full-disk b 7 {number}; mount -t ext4 /srv/full-disk /srv/full; \
                          dd if=/dev/zero of=/srv/full/log bs=1M 2> /dev/null || true"
     );
     host(&format!(
         "outer=$(pgrep -f -- 'systemd-[n]spawn.*--machine={CLOUD}-ctl2 ' | head -n 1); init=$(pgrep -P \"$outer\" | head -n 1)
-         nsenter --target \"$init\" --mount -- sh -c '{inner}'"
+         nsenter --target \"$init\" --mount -- sh -ec '{inner}'"
     ));
     finds("HOST_DISK", "ctl2:/srv/full");
 }

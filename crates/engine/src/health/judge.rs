@@ -53,24 +53,23 @@ struct Said {
 
 /// Judges evidence. `deep`: expensive checks, too.
 pub fn judge(library: &Library, evidence: &Evidence, memory: &Memory, mutes: &Mutes, deep: bool) -> Judged {
-    let mut evidence = evidence.clone();
-    evidence.tables.insert(REMEMBERED.to_owned(), remembered(memory, evidence.taken));
-    let scene = Scene::new(&evidence);
+    let of_memory = remembered(memory, evidence.taken);
+    let scene = Scene::new(evidence, Some((REMEMBERED, &of_memory)));
     let mut said = Said::default();
     for (code, ready) in &library.checks {
         if deep || !ready.check.deep {
-            ask(&scene, &evidence, code, ready, &mut said);
+            ask(&scene, evidence.taken, code, ready, &mut said);
         }
     }
     let memory = remember(library, memory, &mut said, evidence.taken);
-    let report = report(library, &evidence, said, mutes);
+    let report = report(library, evidence, said, mutes);
     Judged { report, memory }
 }
 
 /// One check over its table.
-fn ask(scene: &Scene<'_>, evidence: &Evidence, code: &str, ready: &Ready, said: &mut Said) {
+fn ask(scene: &Scene<'_>, taken: Timestamp, code: &str, ready: &Ready, said: &mut Said) {
     let over = ready.check.over.as_str();
-    let Some(table) = evidence.tables.get(over) else { return };
+    let Some(table) = scene.table(over) else { return };
     let Said { raised, next: next_commands, unknown: all_unknown, judged, asked } = said;
     asked.insert(code.to_owned());
     let mut doubts = |unknown: Unknown| {
@@ -132,7 +131,7 @@ fn ask(scene: &Scene<'_>, evidence: &Evidence, code: &str, ready: &Ready, said: 
                     host: host_of(ready, scene, &eye),
                     severity,
                     evidence: ready.says.fill(scene, &eye),
-                    since: evidence.taken,
+                    since: taken,
                 });
             }
             (None, Some(unknown)) => doubts(unknown),

@@ -2,6 +2,7 @@
 //!
 //! What was not seen is never taken for well, and nothing here knows what a table or a column means: checks are data.
 
+mod changes;
 mod expr;
 mod judge;
 mod library;
@@ -13,6 +14,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Change, Turn, changes};
 pub use judge::{Judged, judge};
 pub use library::{Explained, Library, LibraryError};
 pub use mute::{after_look, mute, unmute};

@@ -1,9 +1,9 @@
 //! Every code over the evidence of a real, healthy cloud: with changes that make it the first line, and with changes close by
 //! that do not.
 
-use super::{Library, judge};
+use super::{Library, Turn, changes, judge};
 use ostler_model::Timestamp;
-use ostler_model::health::{Condition, Evidence, Memory, Mutes, Report, Row, Value};
+use ostler_model::health::{Condition, Evidence, Memory, Mutes, Report, Row, Standing, Value};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -324,4 +324,62 @@ fn a_mute_ends_when_more_objects_are_affected() {
     let report = judge(&library(), &evidence, &Memory::default(), &mutes, false).report;
     assert!(report.findings[0].muted.is_none() && report.worst.is_some());
     assert_eq!(super::after_look(&mutes, &report, taken).mutes.len(), 0);
+}
+
+/// Looks one after another, and what each of them is news of.
+fn news(looks: &[&Evidence]) -> Vec<Vec<(Turn, String)>> {
+    let (mut memory, mut standing) = (Memory::default(), Standing::new());
+    let told = |change: &super::Change| (change.change, format!("{} {}", change.code, change.object));
+    let each = looks.iter().map(|evidence| {
+        let judged = judge(&library(), evidence, &memory, &Mutes::default(), false);
+        let (changes, stands) = changes(&standing, &judged.report, &judged.memory);
+        (memory, standing) = (judged.memory, stands);
+        changes.iter().map(told).collect()
+    });
+    each.collect()
+}
+
+fn disk(used_pct: f64) -> Evidence {
+    let mut evidence = healthy();
+    evidence.table("filesystem").rows[0].insert("used_pct".into(), Value::Number(used_pct));
+    evidence
+}
+
+#[test]
+fn only_what_changes_is_news() {
+    let (well, full, fuller) = (healthy(), disk(85.0), disk(91.0));
+    let name = changed_object(&full);
+    let disk = |turn| vec![(turn, name.clone())];
+    assert_eq!(
+        news(&[&well, &full, &full, &fuller, &full, &well, &well]),
+        [vec![], disk(Turn::New), vec![], disk(Turn::Worse), disk(Turn::Better), disk(Turn::Over), vec![]]
+    );
+}
+
+fn changed_object(evidence: &Evidence) -> String {
+    format!("HOST_DISK {}", judged(evidence, 1).findings[0].objects[0].object)
+}
+
+#[test]
+fn what_was_not_seen_or_is_hidden_by_its_root_is_not_called_over() {
+    let (full, well) = (disk(85.0), healthy());
+    let mut unseen = healthy();
+    unseen.table("filesystem").rows.clear();
+    unseen.gap("filesystem", None, "no answer");
+    let mut left_out = healthy();
+    left_out.tables.remove("filesystem");
+    let told: Vec<usize> = news(&[&full, &unseen, &left_out, &well]).iter().map(Vec::len).collect();
+    assert_eq!(told, [1, 0, 0, 1]);
+    let mut down = healthy();
+    for row in &mut down.table("compute.service").rows {
+        row.insert("state".into(), "down".into());
+    }
+    let mut broker = down.clone();
+    for row in &mut broker.table("rabbit.node").rows {
+        row.insert("runs".into(), false.into());
+        row.insert("why".into(), "nodedown".into());
+    }
+    let told = news(&[&down, &broker, &down]);
+    assert_eq!(told[1], [(Turn::New, "MQ_DOWN message queue".to_owned())], "{told:?}");
+    assert_eq!(told[2], [(Turn::Over, "MQ_DOWN message queue".to_owned())], "{told:?}");
 }

@@ -5,9 +5,9 @@
 use super::expr::{Compare, Expr, Function, Look, LookKind};
 use jiff::civil::DateTime;
 use ostler_model::Timestamp;
-use ostler_model::health::{Evidence, Gap, Row, Value};
+use ostler_model::health::{Evidence, Gap, Row, Table, Value};
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 /// Why something cannot be known: what was not seen, and why.
@@ -24,7 +24,7 @@ type Index = Rc<HashMap<String, Vec<usize>>>;
 
 /// Evidence, and indexes over it as they are needed.
 pub(super) struct Scene<'a> {
-    evidence: &'a Evidence,
+    tables: BTreeMap<&'a str, &'a Table>,
     now: Timestamp,
     indexes: RefCell<HashMap<(String, String), Index>>,
 }
@@ -48,8 +48,19 @@ impl<'a> Eye<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub fn new(evidence: &'a Evidence) -> Self {
-        Self { evidence, now: evidence.taken, indexes: RefCell::new(HashMap::new()) }
+    /// A table beside the evidence stands in place of one of its own: evidence of a big cloud is not copied for that.
+    pub fn new(evidence: &'a Evidence, beside: Option<(&'a str, &'a Table)>) -> Self {
+        let own = evidence.tables.iter().map(|(name, table)| (name.as_str(), table));
+        Self {
+            tables: own.chain(beside).collect(),
+            now: evidence.taken,
+            indexes: RefCell::new(HashMap::new()),
+        }
+    }
+
+    /// A table, if it was looked at.
+    pub fn table(&self, name: &str) -> Option<&'a Table> {
+        self.tables.get(name).copied()
     }
 
     /// Whether an expression holds.
@@ -165,8 +176,7 @@ impl<'a> Scene<'a> {
                 };
                 Value::List(distinct(&values).into_iter().map(Value::Text).collect())
             }
-            Function::Whole => match self.evidence.tables.get(eye.table).and_then(|table| table.gaps.first())
-            {
+            Function::Whole => match self.table(eye.table).and_then(|table| table.gaps.first()) {
                 None => Value::Bool(true),
                 Some(gap) => return Err(Unknown { what: eye.table.to_owned(), gap: gap.clone() }),
             },
@@ -183,7 +193,7 @@ impl<'a> Scene<'a> {
     }
 
     fn look(&self, look: &Look, eye: &Eye<'_>) -> Known {
-        let Some(table) = self.evidence.tables.get(&look.table) else {
+        let Some(table) = self.table(&look.table) else {
             if look.kind == LookKind::Seen {
                 return Ok(Value::Bool(false));
             }
@@ -244,7 +254,7 @@ impl<'a> Scene<'a> {
         let name = (table.to_owned(), column.to_owned());
         let made = indexes.entry(name).or_insert_with(|| {
             let mut index: HashMap<String, Vec<usize>> = HashMap::new();
-            for (place, row) in self.evidence.rows(table).iter().enumerate() {
+            for (place, row) in self.table(table).into_iter().flat_map(|table| &table.rows).enumerate() {
                 if let Some(value) = row.get(column).filter(|value| **value != Value::Null) {
                     index.entry(value.to_string()).or_default().push(place);
                 }
@@ -370,7 +380,7 @@ mod tests {
 
     fn asked(json: &str, text: &str) -> Result<String, String> {
         let evidence = evidence(json);
-        let scene = Scene::new(&evidence);
+        let scene = Scene::new(&evidence, None);
         let rows: Vec<&Row> = evidence.rows("t").iter().collect();
         let eye = Eye { table: "t", rows: &rows, outer: None };
         scene

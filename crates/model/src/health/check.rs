@@ -161,6 +161,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("health/placement.toml", include_str!("../../data/health/placement.toml")),
     ("health/network.toml", include_str!("../../data/health/network.toml")),
     ("health/storage.toml", include_str!("../../data/health/storage.toml")),
+    ("health/quota.toml", include_str!("../../data/health/quota.toml")),
     ("health/keeping.toml", include_str!("../../data/health/keeping.toml")),
 ];
 

@@ -6,6 +6,7 @@
 use super::Depth;
 use super::bucket::Bucket;
 use super::listings::{LISTINGS, Listing, Size};
+use super::quota;
 use super::rows::{Tables, row};
 use crate::openstack::catalogue::{COMPUTE, PLACEMENT};
 use crate::openstack::plain::{INSTANCE_HA, NETWORK};
@@ -53,6 +54,9 @@ pub(super) async fn look(openstack: &OpenStack, bucket: &Bucket, depth: Depth, t
     join(join_all(lists), stock).await;
     segments(openstack, bucket, &places, tables).await;
     hostings(openstack, bucket, &places, tables).await;
+    if depth == Depth::Deep {
+        quota::look(openstack, bucket, &places, tables).await;
+    }
 }
 
 /// The catalogue, which also says whether a token can be had at all.
@@ -128,25 +132,29 @@ async fn list(openstack: &OpenStack, bucket: &Bucket, listing: &Listing, tables:
     let path = listing.path.replace("SINCE", &quoted(&since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
     bucket.take().await;
     let begun = Instant::now();
-    let found = match listing.versions {
+    let wanted = listing.columns();
+    // Page by page: what was read is a row before the next page comes, so that one page and the rows are in memory.
+    let keep = |page: Vec<Json>| {
+        for item in &page {
+            tables.add(listing.table, columns(listing.table, &wanted, item));
+            beside(listing.table, item, tables);
+        }
+    };
+    let read = match listing.versions {
         Some(range) => match openstack.version(listing.service, range, &doing).await {
-            Ok(version) => openstack.list(listing.service, &path, listing.key, version, &doing).await,
+            Ok(version) => openstack.pages(listing.service, &path, listing.key, version, &doing, keep).await,
             Err(error) => Err(error),
         },
-        None => openstack.plain_list(listing.service, &path, listing.key, &doing).await,
+        None => openstack.plain_pages(listing.service, &path, listing.key, &doing, keep).await,
     };
-    match found {
-        Ok(items) => {
+    match read {
+        Ok(()) => {
             note(tables, listing.service.header, &doing, None, begun);
             tables.seen(listing.table);
             for (table, beside) in [("server", "server.volume"), ("volume", "volume.attachment")] {
                 if listing.table == table {
                     tables.seen(beside);
                 }
-            }
-            for item in &items {
-                tables.add(listing.table, columns(listing, item));
-                beside(listing.table, item, tables);
             }
         }
         Err(ApiError::NoEndpoint { .. }) => {}
@@ -159,14 +167,14 @@ async fn list(openstack: &OpenStack, bucket: &Bucket, listing: &Listing, tables:
     }
 }
 
-fn columns(listing: &Listing, item: &Json) -> Row {
-    let found = listing.columns.iter().filter_map(|(name, pointer)| {
+fn columns(table: &str, wanted: &[(&str, String)], item: &Json) -> Row {
+    let found = wanted.iter().filter_map(|(name, pointer)| {
         // A pointer's `~` and `/` are spelled out in no name here; a colon needs nothing.
         item.pointer(pointer).map(|value| ((*name).to_owned(), plain(value)))
     });
     let mut row: Row = found.collect();
     // A server that was never faulty has no `fault` at all: that is nothing, not unseen.
-    if listing.table == "server" {
+    if table == "server" {
         row.entry("fault".to_owned()).or_insert(Value::Null);
     }
     row
@@ -210,7 +218,7 @@ fn beside(table: &str, item: &Json, tables: &Tables) {
     }
 }
 
-/// Providers with what they have, what of it is taken, and by whom: three requests for each.
+/// Providers with what they have, and who has taken what of it: two requests for each.
 async fn providers(openstack: &OpenStack, bucket: &Bucket, places: &Semaphore, tables: &Tables) {
     const DOING: &str = "asking for resource providers";
     bucket.take().await;
@@ -255,24 +263,29 @@ async fn providers(openstack: &OpenStack, bucket: &Bucket, places: &Semaphore, t
             let path = format!("/resource_providers/{}/{what}", quoted(id));
             openstack.versioned(&PLACEMENT, &path, version, &format!("asking for {what} of {name}")).await
         };
-        match (part("inventories").await, part("usages").await) {
-            (Ok(have), Ok(used)) => stock(id, name, &have.body, &used.body, tables),
-            (Err(error), _) | (_, Err(error)) => tables.gap("stock", None, &error.to_string()),
-        }
-        match part("allocations").await {
+        let taken = part("allocations").await;
+        match &taken {
             Ok(taken) => allocations(id, name, &taken.body, tables),
             Err(error) => tables.gap("allocation", None, &error.to_string()),
+        }
+        match (part("inventories").await, taken) {
+            (Ok(have), Ok(taken)) => stock(id, name, &have.body, &taken.body, tables),
+            (Err(error), _) | (_, Err(error)) => tables.gap("stock", None, &error.to_string()),
         }
     });
     join_all(each).await;
 }
 
-fn stock(id: &str, name: &str, have: &Json, used: &Json, tables: &Tables) {
+/// What is used of a stock is what all who have taken of it have taken: that need not be asked, too.
+fn stock(id: &str, name: &str, have: &Json, taken: &Json, tables: &Tables) {
     for (kind, stock) in have.get("inventories").and_then(Json::as_object).into_iter().flatten() {
         let number = |key: &str| stock.get(key).and_then(Json::as_f64);
         let (total, reserved) = (number("total").unwrap_or(0.0), number("reserved").unwrap_or(0.0));
         let ratio = number("allocation_ratio").unwrap_or(1.0);
-        let used = used.pointer(&format!("/usages/{kind}")).and_then(Json::as_f64).unwrap_or(0.0);
+        let consumers = taken.get("allocations").and_then(Json::as_object).into_iter().flatten();
+        let used: f64 = consumers
+            .filter_map(|(_, taken)| taken.pointer(&format!("/resources/{kind}")).and_then(Json::as_f64))
+            .sum();
         tables.add(
             "stock",
             row([
@@ -375,3 +388,26 @@ async fn hostings(openstack: &OpenStack, bucket: &Bucket, places: &Semaphore, ta
 
 /// The service that hypervisors are asked of.
 pub(super) const HYPERVISORS: &crate::openstack::catalogue::Service = &COMPUTE;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_model::health::Evidence;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_used_of_a_stock_is_what_was_taken() {
+        let tables = Tables::new(Evidence::new("c", Timestamp::UNIX_EPOCH));
+        let have = json!({"inventories": {"VCPU": {"total": 8, "reserved": 1, "allocation_ratio": 4.0}, "DISK_GB": {"total": 9}}});
+        let taken = json!({"allocations": {
+            "a": {"resources": {"VCPU": 2, "MEMORY_MB": 512}}, "b": {"resources": {"VCPU": 3}},
+        }});
+        stock("p", "cmp1", &have, &taken, &tables);
+        let stock = |kind: &str| {
+            let rows = tables.rows("stock");
+            let row = rows.iter().find(|row| row["kind"] == kind.into()).unwrap();
+            (row["used"].number(), row["room"].number())
+        };
+        assert_eq!((stock("VCPU"), stock("DISK_GB")), ((Some(5.0), Some(28.0)), (Some(0.0), Some(9.0))));
+    }
+}

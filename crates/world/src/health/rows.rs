@@ -54,6 +54,11 @@ impl Tables {
         self.with(|evidence| evidence.rows(table).to_vec())
     }
 
+    /// Whether a table was looked at and nothing of it is missing.
+    pub fn is_whole(&self, table: &str) -> bool {
+        self.with(|evidence| evidence.tables.get(table).is_some_and(|table| table.gaps.is_empty()))
+    }
+
     pub fn into_evidence(self) -> Evidence {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }

@@ -152,7 +152,7 @@ impl OpenStack {
         Ok(Reply { body, request })
     }
 
-    /// Reads a list to its end, page by page.
+    /// Reads a list to its end.
     pub(crate) async fn list(
         &self,
         service: &'static Service,
@@ -161,21 +161,35 @@ impl OpenStack {
         version: Microversion,
         doing: &str,
     ) -> Result<Vec<Value>, ApiError> {
+        let mut all = Vec::new();
+        self.pages(service, path, key, version, doing, |mut page| all.append(&mut page)).await?;
+        Ok(all)
+    }
+
+    /// Reads a list to its end, page by page, and keeps none of them.
+    pub(crate) async fn pages(
+        &self,
+        service: &'static Service,
+        path: &str,
+        key: &str,
+        version: Microversion,
+        doing: &str,
+        mut take: impl FnMut(Vec<Value>),
+    ) -> Result<(), ApiError> {
         let odd =
             |what: String, request: Option<String>| ApiError::Odd { doing: doing.to_owned(), what, request };
         let base = path.split_once('?').map_or(path, |(base, _)| base);
         let mut path = path.to_owned();
-        let mut all = Vec::new();
         for _ in 0..PAGES_MAX {
             let reply = self
                 .call(Call { service, method: Method::GET, path: &path, version, body: None, doing })
                 .await?;
             let mut body = reply.body;
-            let Some(Value::Array(mut page)) = body.get_mut(key).map(Value::take) else {
+            let Some(Value::Array(page)) = body.get_mut(key).map(Value::take) else {
                 return Err(odd(format!("it holds no list `{key}`"), reply.request));
             };
             let was_empty = page.is_empty();
-            all.append(&mut page);
+            take(page);
             // Only the query is taken: behind a load balancer the address in a link may be one that leads nowhere.
             let links = body.get(format!("{key}_links")).and_then(Value::as_array).into_iter().flatten();
             let next = links
@@ -184,7 +198,7 @@ impl OpenStack {
                 .map(|(_, query)| format!("{base}?{query}"));
             match next {
                 Some(next) if next != path && !was_empty => path = next,
-                _ => return Ok(all),
+                _ => return Ok(()),
             }
         }
         Err(odd(format!("it has more than {PAGES_MAX} pages"), None))

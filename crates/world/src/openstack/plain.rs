@@ -77,25 +77,38 @@ impl OpenStack {
         key: &str,
         doing: &str,
     ) -> Result<Vec<Value>, ApiError> {
-        let mut rest = path.to_owned();
         let mut all = Vec::new();
+        self.plain_pages(service, path, key, doing, |mut page| all.append(&mut page)).await?;
+        Ok(all)
+    }
+
+    /// The same page by page; none of them is kept.
+    pub(crate) async fn plain_pages(
+        &self,
+        service: &'static Service,
+        path: &str,
+        key: &str,
+        doing: &str,
+        mut take: impl FnMut(Vec<Value>),
+    ) -> Result<(), ApiError> {
+        let mut rest = path.to_owned();
         for _ in 0..PAGES_MAX {
-            let reply = self.plain(service, &rest, doing).await?;
-            let odd = |what: String| ApiError::Odd {
-                doing: doing.to_owned(),
-                what,
-                request: reply.request.clone(),
+            let mut reply = self.plain(service, &rest, doing).await?;
+            let Some(Value::Array(page)) = reply.body.get_mut(key).map(Value::take) else {
+                return Err(ApiError::Odd {
+                    doing: doing.to_owned(),
+                    what: format!("it holds no list `{key}`"),
+                    request: reply.request,
+                });
             };
-            let Some(page) = reply.body.get(key).and_then(Value::as_array) else {
-                return Err(odd(format!("it holds no list `{key}`")));
-            };
-            all.extend(page.iter().cloned());
+            let was_empty = page.is_empty();
+            take(page);
             let base = path.split_once('?').map_or(path, |(base, _)| base);
             match next_query(&reply.body, key) {
-                Some(query) if !page.is_empty() && format!("{base}?{query}") != rest => {
+                Some(query) if !was_empty && format!("{base}?{query}") != rest => {
                     rest = format!("{base}?{query}");
                 }
-                _ => return Ok(all),
+                _ => return Ok(()),
             }
         }
         let what = format!("it has more than {PAGES_MAX} pages");

@@ -3,8 +3,10 @@
 //! It must never follow a redirect, go through a proxy or repeat a request: whoever asks decides that. It tells what
 //! certainly was not sent from what may have been carried out, because a lost answer is no failure.
 
+mod shown;
 mod trust;
 
+pub(crate) use shown::{Reader, Shown};
 pub(crate) use trust::Judge;
 pub use trust::{Fingerprint, Trust, TrustError};
 

@@ -111,12 +111,10 @@ impl Judge {
     pub(crate) fn new(trust: &Trust) -> Result<Self, TrustError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let by = match trust {
-            Trust::System => {
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                if roots.is_empty() { By::Nobody } else { By::Authorities(verifier(roots, &provider)?) }
-            }
-            Trust::File(path) => By::Authorities(verifier(authorities(path)?, &provider)?),
+            Trust::System | Trust::File(_) => match roots(trust)? {
+                Some(roots) => By::Authorities(verifier(roots, &provider)?),
+                None => By::Nobody,
+            },
             Trust::Pinned(fingerprint) => By::Fingerprint(*fingerprint),
             Trust::Anyone => By::Nothing,
         };
@@ -137,6 +135,19 @@ impl Judge {
     /// The certificate that was refused last.
     pub(crate) fn refused(&self) -> Option<Fingerprint> {
         self.refused.lock().ok().and_then(|refused| *refused)
+    }
+}
+
+/// The authorities that are believed; none: nobody is asked, or this machine has no list of them.
+pub(super) fn roots(trust: &Trust) -> Result<Option<RootCertStore>, TrustError> {
+    match trust {
+        Trust::System => {
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            Ok(Some(roots).filter(|roots| !roots.is_empty()))
+        }
+        Trust::File(path) => authorities(path).map(Some),
+        Trust::Pinned(_) | Trust::Anyone => Ok(None),
     }
 }
 

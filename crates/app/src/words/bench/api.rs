@@ -271,21 +271,26 @@ impl Server {
 }
 
 /// One connection that is kept.
-struct Client {
+pub(super) struct Client {
     stream: BufReader<TcpStream>,
     host: String,
     token: String,
 }
 
 impl Client {
-    async fn connect(address: &str, token: Option<&str>) -> std::io::Result<Client> {
+    pub(super) async fn connect(address: &str, token: Option<&str>) -> std::io::Result<Client> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let token = token.map(|token| format!("X-Auth-Token: {token}\r\n")).unwrap_or_default();
         Ok(Client { stream: BufReader::new(stream), host: address.to_owned(), token })
     }
 
-    async fn call(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<(u16, Vec<u8>)> {
+    pub(super) async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> std::io::Result<(u16, Vec<u8>)> {
         let Client { host, token, .. } = self;
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{token}OpenStack-API-Version: instance-ha 1.3\r\n\

@@ -5,6 +5,7 @@
 use crate::failure::Failure;
 use ostler_lab::Lab;
 use serde::Serialize;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -50,6 +51,18 @@ pub(super) async fn run(lab: &Lab, store: &str, words: &[String], silently: bool
         Err(Failure::failed(format!("`ostler {}` ended with {status}", words.join(" ")))
             .hint("what it printed above says why"))
     }
+}
+
+/// Runs this binary to its end with these words and no others, what it prints into a file. Whatever its exit code is: a look
+/// that finds something is no failure.
+pub(super) async fn run_into(words: &[String], file: &Path) -> Result<Cost, Failure> {
+    let failed = |error: std::io::Error| Failure::failed(format!("cannot start this program again: {error}"));
+    let own = std::env::current_exe().map_err(failed)?;
+    let out = std::fs::File::create(file).map_err(failed)?;
+    let mut command = Command::new(own);
+    command.args(words).env_remove("OSTLER_CONFIG").env_remove("OSTLER_STATE").kill_on_drop(true);
+    let mut child = command.stdin(Stdio::null()).stdout(out).spawn().map_err(failed)?;
+    Ok(watch(&mut child).await?.1)
 }
 
 /// Starts the child as a server that says everything as JSON, one line each.

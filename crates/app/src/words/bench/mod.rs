@@ -5,8 +5,10 @@
 mod api;
 mod child;
 mod ha;
+mod health;
 mod logs;
 mod rollback;
+mod standin;
 mod storm;
 mod upgrade;
 
@@ -40,6 +42,8 @@ pub enum Bench {
     Storm(storm::Storm),
     /// Measure the server of instance HA; needs no lab.
     Api(api::BenchApi),
+    /// Look at the health of a big cloud of APIs that stand in; needs no lab.
+    Health(health::BenchHealth),
     /// Take a full compute host's power away; measure when its instances run elsewhere.
     Ha(ha::BenchHa),
 }
@@ -51,6 +55,7 @@ pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failur
         Bench::Logs(typed) => logs::run(context, typed).await,
         Bench::Storm(typed) => storm::run(context, typed).await,
         Bench::Api(typed) => api::api(context, typed).await,
+        Bench::Health(typed) => health::health(context, typed).await,
         Bench::Ha(typed) => ha::ha(context, typed).await,
     }
 }

@@ -5,7 +5,7 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::running;
-use crate::settings::from_reader;
+use crate::settings::{CloudSettings, from_reader};
 use clap::Args;
 use ostler_engine::health::{Judged, Library, LibraryError, after_look, judge};
 use ostler_engine::run::RunState;
@@ -96,7 +96,11 @@ pub async fn look(context: &Context, looking: &Looking) -> Result<Evidence, Fail
         return Err(Failure::usage("a pretended cloud has no health to look at")
             .hint("judge a look at a real one: `ostler health --from FILE`"));
     }
-    let cloud = context.cloud()?;
+    look_at(context, context.cloud()?, looking).await
+}
+
+/// Looks at a cloud, and adds what the store knows.
+async fn look_at(context: &Context, cloud: &CloudSettings, looking: &Looking) -> Result<Evidence, Failure> {
     let access = SshAccess {
         user: cloud.ssh_user.clone(),
         key: cloud.ssh_key.clone(),
@@ -221,6 +225,8 @@ fn stored<T: DeserializeOwned>(text: &str, newest: u16, what: &str) -> Result<T,
 pub struct Seen {
     /// The report.
     pub report: Report,
+    /// What is remembered; none: it was judged from a file.
+    pub memory: Option<Memory>,
 }
 
 /// Evidence from the file, if one is named, else from a look; judged, and remembered if it is from a look.
@@ -234,9 +240,28 @@ pub async fn judged(
         let evidence = read(path)?;
         // What was collected with `--deep` is judged so: the tables are there or they are not.
         let Judged { report, .. } = judge(library, &evidence, &Memory::default(), &Mutes::default(), true);
-        return Ok(Seen { report });
+        return Ok(Seen { report, memory: None });
     }
-    let evidence = look(context, looking).await?;
+    remembered(context, library, look(context, looking).await?, looking).await
+}
+
+/// Looks at a cloud and judges, as often as somebody wants to know.
+pub async fn judged_of(
+    context: &Context,
+    library: &Library,
+    cloud: &CloudSettings,
+    looking: &Looking,
+) -> Result<Seen, Failure> {
+    remembered(context, library, look_at(context, cloud, looking).await?, looking).await
+}
+
+/// Judges what was seen just now, and remembers it.
+async fn remembered(
+    context: &Context,
+    library: &Library,
+    evidence: Evidence,
+    looking: &Looking,
+) -> Result<Seen, Failure> {
     let store = context.store().await?;
     let cloud = evidence.cloud.clone();
     let memory = memory(store.as_ref(), &cloud).await?;
@@ -248,7 +273,7 @@ pub async fn judged(
     if left != mutes && !looking.fast {
         keep_mutes(store.as_ref(), &cloud, &left).await?;
     }
-    Ok(Seen { report })
+    Ok(Seen { report, memory: Some(memory) })
 }
 
 /// What earlier looks found.
@@ -266,7 +291,8 @@ pub async fn keep_mutes(store: &dyn Store, cloud: &str, mutes: &Mutes) -> Result
     keep(store, cloud, MUTES, mutes).await
 }
 
-async fn note<T: DeserializeOwned + Default>(
+/// A record of the store, or a new one.
+pub async fn note<T: DeserializeOwned + Default>(
     store: &dyn Store,
     cloud: &str,
     kind: &str,
@@ -283,7 +309,8 @@ async fn note<T: DeserializeOwned + Default>(
     }
 }
 
-async fn keep<T: serde::Serialize>(
+/// Keeps a record in the store.
+pub async fn keep<T: serde::Serialize>(
     store: &dyn Store,
     cloud: &str,
     kind: &str,

@@ -7,9 +7,13 @@ mod looking;
 mod mute;
 mod outside;
 mod show;
+mod telling;
 mod watch;
 
-pub use looking::library;
+pub use looking::{Looking, judged_of, library};
+pub use outside::metrics;
+pub use show::known;
+pub use telling::Receivers;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};

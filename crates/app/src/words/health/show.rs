@@ -2,16 +2,19 @@
 //!
 //! What is left out by `--only` and `--host` is left out of the exit code, too.
 
-use super::looking::{Looking, judged, library};
+use super::looking::{Looking, Seen, judged, library};
 use super::outside;
+use super::telling::{Receivers, Telling};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::settings::closest;
 use crate::view::health as view;
 use clap::Args;
-use ostler_engine::health::Library;
+use ostler_engine::health::{Explained, Library};
 use ostler_model::health::{Report, Severity};
 use std::path::PathBuf;
+
+/// Letters of a code's beginning that say which is meant.
+const BEGINNING_LEAST: usize = 5;
 
 /// See what is wrong with the cloud, with every object and its evidence.
 #[derive(Debug, Args)]
@@ -23,6 +26,8 @@ pub struct Show {
     from: Option<PathBuf>,
     #[command(flatten)]
     looking: Looking,
+    #[command(flatten)]
+    telling: Telling,
     /// Only these codes.
     #[arg(long, value_name = "CODE")]
     only: Vec<String>,
@@ -45,8 +50,12 @@ pub(super) async fn show(context: &Context, typed: Show, in_detail: bool) -> Res
     for code in &typed.only {
         known(&checks, code)?;
     }
+    let receivers = Receivers::typed(&typed.telling, None)?;
     let mut report = match judged(context, &checks, typed.from.as_ref(), &typed.looking).await {
-        Ok(seen) => seen.report,
+        Ok(seen) => {
+            tell(context, &receivers, &seen).await?;
+            seen.report
+        }
         Err(failure) if typed.nagios => return outside::nagios_failed(context, &failure),
         Err(failure) => return Err(failure),
     };
@@ -66,16 +75,36 @@ pub(super) async fn show(context: &Context, typed: Show, in_detail: bool) -> Res
     Ok(exit(&report))
 }
 
-/// A code that there is, or what was meant.
-pub(super) fn known(checks: &Library, code: &str) -> Result<(), Failure> {
-    if checks.explain(code).is_some() {
-        return Ok(());
+/// Tells who is to be told; who does not take it is a warning.
+pub(super) async fn tell(context: &Context, receivers: &Receivers, seen: &Seen) -> Result<(), Failure> {
+    let Some(memory) = &seen.memory else { return Ok(()) };
+    let store = context.store().await?;
+    for complaint in receivers.tell(store.as_ref(), context.clock(), &seen.report, memory).await? {
+        context.printer.note(&format!("warning: {complaint}"));
     }
-    let failure = Failure::usage(format!("there is no code `{code}`"));
-    Err(match closest(&code.to_ascii_uppercase(), checks.codes()) {
-        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
-        None => failure.hint("see all: `ostler explain --all`"),
+    Ok(())
+}
+
+/// A code that there is, or what was meant.
+pub fn known<'a>(checks: &'a Library, code: &str) -> Result<Explained<'a>, Failure> {
+    checks.explain(code).ok_or_else(|| {
+        let failure = Failure::usage(format!("there is no code `{code}`"));
+        match meant(&code.to_ascii_uppercase(), checks.codes()) {
+            Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
+            None => failure.hint("see all: `ostler explain --all`"),
+        }
     })
+}
+
+/// The code that was mistyped: one letter in four may be wrong, or its end may be missing. Codes share their beginnings, so
+/// that what is merely alike is another code.
+fn meant<'a>(given: &str, codes: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong_max = (given.len() / 4).max(1);
+    let distance = |code: &&str| match code.starts_with(given) && given.len() >= BEGINNING_LEAST {
+        true => 0,
+        false => strsim::osa_distance(given, code),
+    };
+    codes.min_by_key(distance).filter(|code| distance(code) <= wrong_max)
 }
 
 /// Leaves out what was not asked for.
@@ -113,5 +142,25 @@ pub(super) fn exit(report: &Report) -> Exit {
         Some(Severity::Warning) => Exit::Warnings,
         Some(Severity::Info) | None if !report.is_whole => Exit::Partly,
         Some(Severity::Info) | None => Exit::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meant;
+
+    #[test]
+    fn only_a_code_that_is_near_is_suggested() {
+        let codes = ["HOST_DISK", "HOST_LOAD", "MQ_PARTITION", "NOVA_CELL_DOWN"];
+        for (given, code) in [
+            ("HOST_DISKS", Some("HOST_DISK")),
+            ("MQ_PARTITON", Some("MQ_PARTITION")),
+            ("MQ_PART", Some("MQ_PARTITION")),
+            ("NOSUCH", None),
+            ("HOST_", Some("HOST_DISK")),
+            ("HOST_FANS", None),
+        ] {
+            assert_eq!(meant(given, codes.into_iter()), code, "{given}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! A look that fails is told and followed by the next one.
 
 use super::looking::{Looking, judged, library};
+use super::telling::{Receivers, Telling};
 use crate::context::Context;
 use crate::duration::Seconds;
 use crate::failure::{Exit, Failure};
@@ -28,6 +29,8 @@ pub struct Watch {
     count: Option<u32>,
     #[command(flatten)]
     looking: Looking,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 pub(super) async fn watch(context: &Context, typed: Watch) -> Result<Exit, Failure> {
@@ -36,12 +39,14 @@ pub(super) async fn watch(context: &Context, typed: Watch) -> Result<Exit, Failu
             .hint(format!("give at least `--every {EVERY_LEAST_S}s`")));
     }
     let checks = library(context)?;
+    let receivers = Receivers::typed(&typed.telling, Some(typed.every.0))?;
     let mut before: BTreeMap<(String, String), String> = BTreeMap::new();
     let mut last = Exit::Done;
     let mut looks = 0u32;
     loop {
         match judged(context, &checks, None, &typed.looking).await {
             Ok(seen) => {
+                super::show::tell(context, &receivers, &seen).await?;
                 let now = objects(&seen.report);
                 tell(context, &seen.report, &before, &now, looks == 0);
                 before = now;

@@ -3,6 +3,7 @@
 //! Where logs are, what is asked of them, and pages for a person. How lines are read is the crate `logs`'s; nothing here may
 //! know what a line looks like.
 
+mod debug;
 mod errors;
 mod gate;
 mod merge;
@@ -32,6 +33,9 @@ pub enum Logs {
     Rate(rate::Rate),
     /// Follow logs as they grow.
     Tail(tail::Tail),
+    /// Have a service log debug messages for a while.
+    #[command(subcommand, arg_required_else_help = true)]
+    Debug(debug::Debug),
 }
 
 pub(super) async fn speak(context: &Context, verb: Logs) -> Result<Exit, Failure> {
@@ -42,6 +46,7 @@ pub(super) async fn speak(context: &Context, verb: Logs) -> Result<Exit, Failure
         Logs::Gate(typed) => gate::gate(context, typed).await,
         Logs::Rate(typed) => rate::rate(context, typed).await,
         Logs::Tail(typed) => tail::tail(context, typed).await,
+        Logs::Debug(verb) => debug::debug(context, verb).await,
     }
 }
 
