@@ -8,8 +8,10 @@ use ostler_logs::mask::{mask, without_secrets};
 fuzz_target!(|bytes: &[u8]| {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (line, below) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
-    let _ = head(line, below);
-    let _ = request(line);
+    if let Some(found) = head(line, below) {
+        let details = found.details();
+        let _ = request(&found, &details);
+    }
     let mut masked = Vec::new();
     mask(line, &mut masked);
     let once = without_secrets(line).into_owned();

@@ -2,6 +2,7 @@
 
 use crate::register_contract;
 use crate::store_contract::{entry, holds, inventory, plan, second};
+use futures_util::FutureExt as _;
 use ostler_engine::seam::{Store, StoreError};
 use ostler_model::ids::RunId;
 use ostler_model::plan::PLAN_FORMAT;
@@ -349,14 +350,14 @@ async fn a_caller_whose_turn_does_not_come_holds_nothing_up() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory.path().join("state.db")).await;
     // Begun, and then left alone while others go on, as one of many that are polled by turns may be.
-    let mut left_alone: Vec<_> = (0..4).map(|_| store.keep_note("a", "kind", "left alone")).collect();
-    let mut also: Vec<_> = (0..4).map(|_| store.note("a", "kind")).collect();
+    let mut left_alone: Vec<_> = (0..4).map(|_| store.keep_note("a", "kind", "left alone").fuse()).collect();
+    let mut also: Vec<_> = (0..4).map(|_| store.note("a", "kind").fuse()).collect();
     for _ in 0..3 {
         for one in &mut left_alone {
-            let _not_yet = futures_util::poll!(one.as_mut());
+            let _not_yet = futures_util::poll!(one);
         }
         for one in &mut also {
-            let _not_yet = futures_util::poll!(one.as_mut());
+            let _not_yet = futures_util::poll!(one);
         }
         tokio::task::yield_now().await;
     }

@@ -123,7 +123,8 @@ impl Receivers {
             told.receivers.get(place).map(|heard| heard.standing.clone()).unwrap_or_default()
         };
         if let Some(webhook) = &self.webhook {
-            let (news, standing) = changes(&known(&told, webhook.place()), report, memory);
+            let name = format!("webhook {}", webhook.place());
+            let (news, standing) = changes(&known(&told, &name), report, memory);
             let taken = match news.is_empty() {
                 true => Ok(()),
                 false => {
@@ -131,17 +132,19 @@ impl Receivers {
                     again(clock, || webhook.send(&id, &body)).await
                 }
             };
-            heard(&mut told, webhook.place(), now, standing, taken, &mut complaints);
+            heard(&mut told, &name, now, standing, taken, &mut complaints);
         }
         for manager in &self.alertmanagers {
-            let stood = known(&told, manager.place());
+            // One place may be both.
+            let name = format!("alertmanager {}", manager.place());
+            let stood = known(&told, &name);
             let (_, standing) = changes(&stood, report, memory);
             let all = alerts(report, &stood, &standing, now, self.stands_s);
             let taken = match all.is_empty() {
                 true => Ok(()),
                 false => again(clock, || manager.tell(&all)).await,
             };
-            heard(&mut told, manager.place(), now, standing, taken, &mut complaints);
+            heard(&mut told, &name, now, standing, taken, &mut complaints);
         }
         while told.receivers.len() > RECEIVERS_MAX {
             let oldest =
