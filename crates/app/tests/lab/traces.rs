@@ -154,7 +154,8 @@ class Downloading(lab_virt.LabFakeDriver):
     let id = failed(&tiny(), Some(&image));
     let _gone = gone(&id);
     let seen = trace(&id);
-    found(&seen, "spawn", "nova-compute", "IMAGE_MISSING", COMPUTES);
+    // Glance says it first.
+    found(&seen, "claim", "glance-api", "IMAGE_NO_DATA", &CONTROLLERS);
 }
 
 fn tiny() -> String {

@@ -199,8 +199,14 @@ fn first_wrong(
     let any_known = || steps.iter().filter(|step| is_wrong(step)).find_map(said);
     let phase_at =
         |at: Moment| phases.iter().rev().find(|phase| phase.at <= at).map(|phase| phase.phase.clone());
+    // A silence that was over before something failed for a known reason is not what went wrong; a wait that ran out may be.
+    let is_told = || {
+        steps
+            .iter()
+            .any(|step| is_wrong(step) && said(step).is_some_and(|known| !known.code.ends_with("_TIMEOUT")))
+    };
     match (wrong, silence) {
-        (Some(step), silence) if silence.is_none_or(|phase| step.at <= phase.last) => {
+        (Some(step), silence) if silence.is_none_or(|phase| step.at <= phase.last || is_told()) => {
             let known = said(step);
             let confidence = match (known, any_known()) {
                 (Some(_), _) => "high",
