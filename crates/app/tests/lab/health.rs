@@ -1,7 +1,8 @@
 //! A cloud of three controllers with Nova in which something is broken for real: `ostler health` names that first, and
 //! nothing beside it.
 //!
-//! What cannot be broken here for real is said at its test. Must never leave a fault behind for the next test.
+//! What cannot be broken here for real is said at its test. The last two take the cloud longest to get over: their names keep
+//! them last. Must never leave a fault behind for the next test.
 
 use crate::ground::{Ended, binary, lab_named, run};
 use serde_json::Value;
@@ -134,7 +135,7 @@ fn filtered(node: &'static str, rules: &str) -> Mended {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_of_a_healthy_cloud_is_ok_ten_times() {
+fn a_healthy_cloud_is_ok_ten_times() {
     ready();
     let begun = Instant::now();
     while look().0.code != 0 {
@@ -149,7 +150,7 @@ fn health_of_a_healthy_cloud_is_ok_ten_times() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_controller_without_power() {
+fn without_power_a_controller_is_found() {
     ready();
     let _back = Mended::by(|| drop(lab(&["revive", "ctl3"])));
     lab(&["kill", "ctl3"]).expect(0);
@@ -158,7 +159,7 @@ fn health_finds_a_controller_without_power() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_backend_that_answers_503() {
+fn it_finds_a_backend_that_answers_503() {
     ready();
     let answers = "from http.server import *
 class Sick(BaseHTTPRequestHandler):
@@ -178,7 +179,7 @@ ThreadingHTTPServer(('0.0.0.0', 9999), Sick).serve_forever()";
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_compute_service_that_reports_and_is_deaf() {
+fn it_finds_a_compute_service_that_reports_and_is_deaf() {
     ready();
     // The connection on which it waits for orders; it reports by another one.
     let port = on(
@@ -199,7 +200,7 @@ fn health_finds_a_compute_service_that_reports_and_is_deaf() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_broker_without_memory() {
+fn it_finds_a_broker_without_memory() {
     ready();
     let _memory = mended_on(&["ctl1"], "rabbitmqctl -q set_vm_memory_high_watermark absolute 1GB");
     on("ctl1", "rabbitmqctl -q set_vm_memory_high_watermark absolute 1MB");
@@ -208,7 +209,7 @@ fn health_finds_a_broker_without_memory() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_brokers_that_were_cut_off_from_each_other() {
+fn it_finds_brokers_that_were_cut_off_from_each_other() {
     ready();
     let _joined = mended_on(&["ctl3"], "systemctl restart rabbitmq-server");
     let cut = filtered(
@@ -220,14 +221,16 @@ fn health_finds_brokers_that_were_cut_off_from_each_other() {
     );
     // They would notice by themselves within a minute.
     on("ctl3", "rabbitmqctl -q eval \"[erlang:disconnect_node(N) || N <- nodes()].\"");
-    finds("MQ_SPLIT_VIEW", "message queue");
+    for node in ["ctl1", "ctl2"] {
+        on(node, "rabbitmqctl -q eval \"erlang:disconnect_node('rabbit@ctl3').\"");
+    }
     drop(cut);
     finds("MQ_PARTITION", "ctl1");
 }
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_database_member_without_its_cluster() {
+fn without_its_cluster_a_database_member_is_found() {
     ready();
     let _joined = mended_on(&["ctl3"], "mariadb -e \"set global wsrep_provider_options='gmcast.isolate=0'\"");
     on("ctl3", "mariadb -e \"set global wsrep_provider_options='gmcast.isolate=1'\"");
@@ -236,7 +239,7 @@ fn health_finds_a_database_member_without_its_cluster() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_database_member_that_was_left_desynced() {
+fn it_finds_a_database_member_that_was_left_desynced() {
     ready();
     let _back = mended_on(&["ctl3"], "mariadb -e 'set global wsrep_desync = off'");
     on("ctl3", "mariadb -e 'set global wsrep_desync = on'");
@@ -245,7 +248,7 @@ fn health_finds_a_database_member_that_was_left_desynced() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_cache_that_is_away() {
+fn it_finds_a_cache_that_is_away() {
     ready();
     let _back = mended_on(&["ctl2"], "systemctl start memcached");
     on("ctl2", "systemctl stop memcached");
@@ -254,7 +257,7 @@ fn health_finds_a_cache_that_is_away() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_service_whose_own_password_is_wrong() {
+fn it_finds_a_service_whose_own_password_is_wrong() {
     ready();
     let set = |password: &str| {
         format!(
@@ -274,7 +277,7 @@ fn health_finds_a_service_whose_own_password_is_wrong() {
 /// All nodes of the lab have one kernel and so one clock: what is set is what the node answers when it is asked for its time.
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_clock_that_is_two_minutes_off() {
+fn it_finds_a_clock_that_is_two_minutes_off() {
     ready();
     let _right = mended_on(&["ctl3"], "rm -f /usr/local/bin/date");
     on(
@@ -288,7 +291,7 @@ fn health_finds_a_clock_that_is_two_minutes_off() {
 /// A file system of its own within the node: the nodes' disk is this machine's.
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_full_disk() {
+fn it_finds_a_full_disk() {
     ready();
     let here = tempfile::tempdir().unwrap();
     let disk = here.path().join("disk");
@@ -319,7 +322,7 @@ fn health_finds_a_full_disk() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_keys_that_differ() {
+fn it_finds_keys_that_differ() {
     ready();
     let _back =
         mended_on(&["ctl3"], "cp -a /root/kept-keys/. /etc/keystone/fernet-keys/ && rm -r /root/kept-keys");
@@ -348,7 +351,7 @@ fn placement(method: &str, path: &str, body: &str) -> String {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_room_that_is_kept_for_nobody() {
+fn it_finds_room_that_is_kept_for_nobody() {
     ready();
     let providers: Value =
         serde_json::from_str(&on("ctl1", &placement("GET", "/resource_providers", ""))).unwrap();
@@ -366,7 +369,7 @@ fn health_finds_room_that_is_kept_for_nobody() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_an_instance_that_is_stuck_in_a_task() {
+fn it_finds_an_instance_that_is_stuck_in_a_task() {
     ready();
     let server = on(
         "ctl1",
@@ -388,7 +391,7 @@ fn health_finds_an_instance_that_is_stuck_in_a_task() {
 
 #[test]
 #[ignore = "needs the lab"]
-fn health_finds_a_certificate_that_has_ended() {
+fn it_finds_a_certificate_that_has_ended() {
     ready();
     let _back = mended_on(
         &CONTROLLERS,

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says what broke by panicking")]
 
 mod bad_luck;
+mod failed_creates;
 mod ground;
 mod health;
 mod isolated;
@@ -13,5 +14,4 @@ mod nova_ha;
 mod offline;
 mod power;
 mod serve;
-mod traces;
 mod zero_downtime;

@@ -77,7 +77,7 @@ fn trace(id: &str) -> Value {
 
 #[test]
 #[ignore = "needs the lab"]
-fn traces_of_a_server_for_which_there_is_no_room_name_the_scheduler() {
+fn no_room_is_traced_to_the_scheduler() {
     ready();
     let huge = flavor("huge", 99_999_999);
     let path = format!("/v2.1/flavors/{huge}");
@@ -102,7 +102,7 @@ fn found(trace: &Value, phase: &str, service: &str, cause: &str, hosts: &[&str])
 /// Neutron's own driver for Open vSwitch, without one agent: it binds no port.
 #[test]
 #[ignore = "needs the lab"]
-fn traces_of_a_server_whose_port_is_refused_name_the_network() {
+fn a_refused_port_is_traced_to_the_network() {
     ready();
     const BACK: &str = "sed -i 's/^mechanism_drivers = .*/mechanism_drivers = lab/' /etc/neutron/neutron.conf; systemctl restart neutron-api";
     let _back = mended_on(&CONTROLLERS, BACK);
@@ -118,7 +118,7 @@ fn traces_of_a_server_whose_port_is_refused_name_the_network() {
 /// The lab's hypervisor makes guests of nothing; here it downloads the image first, by Nova's own code, as others do.
 #[test]
 #[ignore = "needs the lab"]
-fn traces_of_a_server_whose_image_is_lost_name_the_image() {
+fn an_image_without_data_is_traced_to_glance() {
     ready();
     const COMPUTES: &[&str] = &["cmp1", "cmp2"];
     const BACK: &str = "sed -i 's/^compute_driver = .*/compute_driver = lab_virt.LabFakeDriver/' /etc/nova/nova.conf; systemctl restart nova-compute";
@@ -138,6 +138,7 @@ class Downloading(lab_virt.LabFakeDriver):
         );
         on(node, &script);
     }
+    reported(COMPUTES);
     let image = json!({ "name": "lost", "disk_format": "raw", "container_format": "bare" });
     let image = text(&ask("POST", 9292, "/v2/images", &image)["id"]);
     let path = format!("/v2/images/{image}");
@@ -162,6 +163,26 @@ fn tiny() -> String {
     let all = ask("GET", 8774, "/v2.1/flavors", &Value::Null);
     let all = all["flavors"].as_array().expect("a list of flavors");
     text(&all.iter().find(|one| one["name"] == "tiny").expect("the lab has the flavor tiny")["id"])
+}
+
+/// Waits until these nova-computes have reported since now: one that was restarted counts as down for a while.
+#[track_caller]
+fn reported(hosts: &[&str]) {
+    let since = on("ctl1", "date -u +%Y-%m-%dT%H:%M:%S");
+    let begun = Instant::now();
+    loop {
+        let seen = ask("GET", 8774, "/v2.1/os-services?binary=nova-compute", &Value::Null);
+        let has_reported = |host: &str| {
+            let mut all = seen["services"].as_array().into_iter().flatten();
+            all.any(|one| {
+                one["host"] == host && one["updated_at"].as_str().is_some_and(|at| at > since.as_str())
+            })
+        };
+        if hosts.iter().all(|host| has_reported(host)) {
+            return;
+        }
+        assert!(begun.elapsed() < ENDED_LIMIT, "they do not report: {seen}");
+    }
 }
 
 /// Waits until every controller's own server answers on a port.
