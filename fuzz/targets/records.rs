@@ -11,7 +11,8 @@ use std::path::Path;
 const LINES_MAX: usize = 1 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut blocks = Blocks::over(Path::new("fuzz.log"), Box::new(Cursor::new(bytes.to_vec()))).in_blocks_of(16 << 10);
+    let mut blocks =
+        Blocks::over(Path::new("fuzz.log"), Box::new(Cursor::new(bytes.to_vec()))).in_blocks_of(16 << 10);
     let mut walk: Option<Walk> = None;
     let (mut lines, mut last) = (0_usize, 0);
     while blocks.next_block().is_some() {

@@ -14,6 +14,7 @@ use ostler_engine::plan::{
 };
 use ostler_engine::run::{Run, Status, load};
 use ostler_engine::seam::Store;
+use ostler_model::canary::Suite;
 use ostler_model::catalogue::Service;
 use ostler_model::check::{Finding, Severity};
 use ostler_model::event::Why;
@@ -21,6 +22,7 @@ use ostler_model::ids::{HostName, PlanId, ServiceName};
 use ostler_model::inventory::Inventory;
 use ostler_model::plan::{Plan, Purpose, Report, Strategy};
 use ostler_model::release::Series;
+use ostler_model::step::Does;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -46,6 +48,8 @@ pub struct Ask {
     pub soak_s: u32,
     /// Whether everything is asked again and again, and logs are read, after each change.
     pub function_check: bool,
+    /// What a user does and is tried before the first change and before what cannot be taken back.
+    pub canary: Option<Suite>,
 }
 
 /// A plan that is offered for approval.
@@ -122,6 +126,7 @@ pub async fn upgrade_from(site: &Site, ask: &Ask, seen: Inventory) -> Result<Off
         packages: BTreeMap::new(),
         ask_before_final: true,
         function_check: ask.function_check,
+        canary: ask.canary,
     };
     let there = look_at(&scene, &ask.service)?;
     let (service, packages) = (there.service, there.installed.packages.clone());
@@ -174,16 +179,17 @@ pub async fn again(site: &Site, plan: Plan) -> Result<Result<Offer, Box<Offer>>,
         .hint(format!("name it: `--cloud {}`", plan.body.cloud)));
     }
     let strategy = *strategy;
+    let steps = || plan.body.steps.iter().map(|step| &step.does);
     let ask = Ask {
         service: service.clone(),
         to: *to,
         strategy: Some(strategy),
         soak_s: soak_of(&plan, site.cloud.soak_s),
-        function_check: plan
-            .body
-            .steps
-            .iter()
-            .any(|step| matches!(step.does, ostler_model::step::Does::FunctionCheck { .. })),
+        function_check: steps().any(|does| matches!(does, Does::FunctionCheck { .. })),
+        canary: steps().find_map(|does| match does {
+            Does::Canary { suite, .. } => Some(*suite),
+            _ => None,
+        }),
     };
     let seen = survey::fresh(site).await?;
     let estimates = Estimates::default();

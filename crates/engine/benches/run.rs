@@ -184,6 +184,7 @@ fn planning() {
         packages: BTreeMap::from([("keystone".into(), "25.0.0".into())]),
         ask_before_final: true,
         function_check: false,
+        canary: None,
     };
     let before = resident_kib();
     let mut best = [u64::MAX; 4];

@@ -13,7 +13,10 @@ use std::fmt;
 use std::io::{self, BufWriter};
 
 /// The newest format of a stored plan. A reader refuses a newer one.
-pub const PLAN_FORMAT: u16 = 3;
+pub const PLAN_FORMAT: u16 = 4;
+
+/// The format of plans that have no verb or field that came with the fourth one.
+pub const PLAN_FORMAT_THIRD: u16 = 3;
 
 /// The format of plans that have no verb or field that came with the third one.
 pub const PLAN_FORMAT_SECOND: u16 = 2;

@@ -2,7 +2,9 @@
 //!
 //! A step holds everything that is needed to do it and to ask whether it was done; carrying it out needs no
 //! further knowledge of the service. It holds no secret and no shell text, only argument lists.
+//! It is long because it names everything that may be done, in one place.
 
+use crate::canary::Suite;
 use crate::check::Check;
 use crate::function::LogGate;
 use crate::ids::{BudgetName, HostName, InstanceId, RunId, StepId};
@@ -224,6 +226,13 @@ pub enum Does {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         logs: Option<LogGate>,
     },
+    /// Does what a user does, and takes everything away again. A stage that fails is a breach.
+    Canary {
+        /// The cloud in whose books stands what is made.
+        cloud: String,
+        /// What is tried.
+        suite: Suite,
+    },
     /// Takes a node out of the database cluster with its data as they are.
     IsolateDatabase {
         /// Members of the cluster, this node among them.
@@ -403,6 +412,7 @@ impl Does {
             Does::WarmUp { .. } => "warm-up",
             Does::Verify { .. } => "verify",
             Does::FunctionCheck { .. } => "function-check",
+            Does::Canary { .. } => "canary",
             Does::IsolateDatabase { .. } => "isolate-database",
             Does::RejoinDatabase { .. } => "rejoin-database",
             Does::StopDatabase {} => "stop-database",
@@ -457,6 +467,7 @@ impl Does {
                 | Does::WarmUp { .. }
                 | Does::Verify { .. }
                 | Does::FunctionCheck { .. }
+                | Does::Canary { .. }
                 | Does::ProveBackup { .. }
                 | Does::AwaitComputeUp {}
                 | Does::AwaitCopiesGone {}

@@ -42,6 +42,7 @@ fn main() {
         )]),
         ask_before_final: false,
         function_check: false,
+        canary: None,
     };
     let estimates = Estimates::default();
     let scene = Scene { cloud: &cloud.declared, catalogue, seen: &seen, estimates: &estimates };

@@ -4,6 +4,8 @@
 
 use super::power::PowerTable;
 use crate::duration::Seconds;
+use clap::ValueEnum;
+use ostler_model::canary::Suite;
 use ostler_model::cloud::{Flavour, Role};
 use ostler_model::plan::Strategy;
 use serde::Deserialize;
@@ -103,11 +105,43 @@ pub struct UpgradeTable {
     pub strategy: Option<Strategy>,
     /// Whether everything is asked again and again, and logs are read, after each change.
     pub function_check: bool,
+    /// What a user does and is tried before the first change and before what cannot be taken back.
+    pub canary: Canary,
+}
+
+/// What a canary tries in an upgrade.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Canary {
+    /// Nothing.
+    None,
+    /// A token, an image, a server.
+    #[default]
+    Basic,
+    /// A network, a subnet, a router, a port.
+    Network,
+    /// An image, a volume.
+    Storage,
+    /// All of it, and a live migration.
+    Full,
+}
+
+impl Canary {
+    /// The suite, if anything is tried.
+    pub fn suite(self) -> Option<Suite> {
+        match self {
+            Canary::None => None,
+            Canary::Basic => Some(Suite::Basic),
+            Canary::Network => Some(Suite::Network),
+            Canary::Storage => Some(Suite::Storage),
+            Canary::Full => Some(Suite::Full),
+        }
+    }
 }
 
 impl Default for UpgradeTable {
     fn default() -> Self {
-        Self { soak: Seconds(600), strategy: None, function_check: true }
+        Self { soak: Seconds(600), strategy: None, function_check: true, canary: Canary::default() }
     }
 }
 

@@ -6,15 +6,18 @@ mod events;
 mod file;
 mod mistake;
 pub mod monitor;
+mod monitor_file;
 mod power;
 mod serve;
 
 pub use events::Events;
+pub use file::Canary;
 pub use mistake::{at, closest, from_reader};
 pub use serve::{HealthLooks, Recovery, Serve};
 
 use crate::failure::Failure;
 use file::{CloudTable, File};
+use ostler_model::canary::Suite;
 use ostler_model::cloud::{Cloud, DeclaredNode};
 use ostler_model::ids::HostName;
 use ostler_model::plan::Strategy;
@@ -67,6 +70,8 @@ pub struct CloudSettings {
     pub strategy: Option<Strategy>,
     /// Whether everything is asked again and again, and logs are read, after each change of an upgrade.
     pub function_check: bool,
+    /// What a user does and is tried before the first change of an upgrade and before what cannot be taken back.
+    pub canary: Option<Suite>,
     /// How the machines' power is switched.
     pub power: BTreeMap<HostName, Supply>,
 }
@@ -266,6 +271,7 @@ impl Page<'_> {
             soak_s: table.upgrade.soak.0,
             strategy: table.upgrade.strategy,
             function_check: table.upgrade.function_check,
+            canary: table.upgrade.canary.suite(),
             cloud: Cloud {
                 name,
                 flavour: table.flavour,

@@ -84,6 +84,7 @@ impl Scene {
             soak_s: SOAK_S,
             strategy: None,
             function_check: false,
+            canary: None,
         };
         Some((Arc::new(cloud), settings))
     }

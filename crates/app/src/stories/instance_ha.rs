@@ -121,6 +121,7 @@ fn settings() -> CloudSettings {
         soak_s: 5,
         strategy: None,
         function_check: false,
+        canary: None,
     }
 }
 

@@ -77,6 +77,7 @@ impl Story {
             soak_s: 5,
             strategy: None,
             function_check: false,
+            canary: None,
         };
         let seams = seams(&cloud, Arc::new(MemoryStore::default()), 7);
         let catalogue = Arc::new(Catalogue::embedded().unwrap());
@@ -86,8 +87,14 @@ impl Story {
 
     async fn offer(&self, strategy: Option<Strategy>) -> Result<Offer, Failure> {
         let to = "2024.1".parse().unwrap();
-        let ask =
-            Ask { service: ServiceName::new("keystone"), to, strategy, soak_s: 5, function_check: false };
+        let ask = Ask {
+            service: ServiceName::new("keystone"),
+            to,
+            strategy,
+            soak_s: 5,
+            function_check: false,
+            canary: None,
+        };
         planning::upgrade(&self.site, &ask).await
     }
 

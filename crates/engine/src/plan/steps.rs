@@ -77,7 +77,10 @@ impl<'a> Maker<'a> {
             title: title.into(),
             wave: self.waves.len().saturating_sub(1) as u16,
             // A breach is for a person to see, and not to pass by.
-            tries: if matches!(does, Does::Check { .. } | Does::FunctionCheck { .. }) { 1 } else { TRIES },
+            tries: match does {
+                Does::Check { .. } | Does::FunctionCheck { .. } | Does::Canary { .. } => 1,
+                _ => TRIES,
+            },
             limit_s: limit(&does, self.seen.service.schema.limit_s),
             draws: draws(&does),
             does,

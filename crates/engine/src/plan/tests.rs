@@ -98,6 +98,7 @@ fn wish(to: &str, strategy: Option<Strategy>) -> Wish {
         packages: BTreeMap::from([("keystone".into(), "25.0.0".into())]),
         ask_before_final: true,
         function_check: false,
+        canary: None,
     }
 }
 

@@ -26,14 +26,23 @@ const CHECK_LEAST_PERMILLE: u16 = 1_000;
 pub(super) fn preflight(hop: &Hop<'_>, maker: &mut Maker<'_>) -> StepId {
     maker.wave("Preflight");
     let checks = super::preflight(hop.scene.cloud, hop.seen, std::slice::from_ref(&hop.heads));
-    maker.add(
+    let checked = maker.add(
         "preflight",
         "look whether all is well",
         Target::Cloud,
         Does::Check { checks },
         Undo::Nothing,
         &[],
-    )
+    );
+    canary(hop, maker, "canary-before", checked)
+}
+
+/// Does what a user does, where that is wanted: before the first change, and before what cannot be taken back.
+fn canary(hop: &Hop<'_>, maker: &mut Maker<'_>, name: &str, after: StepId) -> StepId {
+    let Some(suite) = hop.wish.canary else { return after };
+    let title = format!("do what a user does (suite {suite}), and take it away again");
+    let does = Does::Canary { cloud: hop.scene.cloud.name.clone(), suite };
+    maker.add(name, title, Target::Cloud, does, Undo::Nothing, &[after])
 }
 
 /// The node whose copy of the database is dumped: the last one, because the first is the likeliest to be written to.
@@ -299,7 +308,7 @@ pub(super) fn soak(hop: &Hop<'_>, maker: &mut Maker<'_>, after: &[StepId]) -> St
     let id =
         maker.add("soak", "make real calls at the front door", Target::Cloud, does, Undo::Nothing, after);
     maker.gated(Gate::Quiet { through, calls, for_s: hop.wish.soak_s });
-    id
+    canary(hop, maker, "canary", id)
 }
 
 /// The last look: heads, versions, servers, database.

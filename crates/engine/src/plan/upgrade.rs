@@ -6,11 +6,12 @@ use super::scene::{ServiceSeen, basis, join, look_at};
 use super::steps::Maker;
 use super::{Planned, Refused, RefusedKind, Scene, minimal, offline, preflight, zero};
 use crate::check::judge;
+use ostler_model::canary::Suite;
 use ostler_model::catalogue::{ServiceRelease, sorted};
 use ostler_model::event::Why;
 use ostler_model::ids::ServiceName;
 use ostler_model::plan::{
-    HeldBack, PLAN_FORMAT, PLAN_FORMAT_FIRST, Plan, PlanBody, Purpose, Report, Strategy,
+    HeldBack, PLAN_FORMAT, PLAN_FORMAT_FIRST, PLAN_FORMAT_THIRD, Plan, PlanBody, Purpose, Report, Strategy,
 };
 use ostler_model::release::Series;
 use ostler_model::step::ConfigEdit;
@@ -36,6 +37,8 @@ pub struct Wish {
     pub ask_before_final: bool,
     /// Whether everything is asked again and again, and logs are read, after each change.
     pub function_check: bool,
+    /// What a user does and is tried before the first change and before what cannot be taken back, if anything is.
+    pub canary: Option<Suite>,
 }
 
 /// Everything that a strategy needs to lay out its steps.
@@ -114,7 +117,11 @@ pub fn upgrade(wish: &Wish, scene: &Scene<'_>) -> Result<Planned, Refused> {
     let purpose =
         Purpose::Upgrade { service: wish.service.clone(), from: from.series, to: to.series, strategy };
     let body = PlanBody {
-        format: if wish.function_check { PLAN_FORMAT } else { PLAN_FORMAT_FIRST },
+        format: match (wish.canary, wish.function_check) {
+            (Some(_), _) => PLAN_FORMAT,
+            (None, true) => PLAN_FORMAT_THIRD,
+            (None, false) => PLAN_FORMAT_FIRST,
+        },
         parent: None,
         cloud: scene.cloud.name.clone(),
         purpose,

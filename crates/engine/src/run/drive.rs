@@ -415,8 +415,9 @@ fn job(run: &Run, at: usize) -> Job {
     }
 }
 
-/// Since when a check after a change looks into the logs: since the first step of its wave began. What a breach has shown to
-/// a person who then said that the run shall go on does not count again.
+/// Since when a check after a change looks into the logs: since the first step of its wave began. What is there of a step that
+/// failed, or was shown by a breach, to a person who then said that the run shall go on does not count again; what was written
+/// before a driver died does.
 fn logs_since(run: &Run, at: usize) -> Option<Timestamp> {
     let step = run.step(at);
     // Only one verb looks at it, and plans have many steps.
@@ -425,5 +426,5 @@ fn logs_since(run: &Run, at: usize) -> Option<Timestamp> {
     }
     let of_wave = run.plan.body.steps.iter().zip(&run.steps).filter(|(other, _)| other.wave == step.wave);
     let began = of_wave.filter_map(|(_, state)| state.began).min();
-    if run.steps[at].spent == 0 { began } else { began.max(run.resumed) }
+    began.max(run.resumed)
 }

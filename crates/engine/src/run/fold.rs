@@ -2,7 +2,7 @@
 //!
 //! Folding is total: an event that cannot follow is a named error and changes nothing. It never looks at
 //! anything but the plan and the entries, and its cost per event does not grow with the plan; only a resume looks at
-//! every step that is ready or under way.
+//! every step that is ready or under way. It is long because every event has its rule here, and nowhere else.
 
 use super::agenda::Agenda;
 use super::shape::Shape;
@@ -36,7 +36,7 @@ pub struct Run {
     pub who: Actor,
     /// Where it stands.
     pub state: RunState,
-    /// When a person last said that it shall go on.
+    /// When a person last said that it shall go on although a step had failed.
     pub resumed: Option<Timestamp>,
     /// Its steps, in the plan's order.
     pub steps: Vec<StepState>,
@@ -511,7 +511,9 @@ impl Run {
                 self.state = RunState::Paused { who: who.clone(), why: why.clone() };
             }
             Event::Resumed { .. } => {
-                self.resumed = Some(at);
+                if !self.failed.is_empty() {
+                    self.resumed = Some(at);
+                }
                 self.resume();
             }
             Event::Skipped { step, .. } => {

@@ -15,6 +15,7 @@ mod routed;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod user;
 
 pub use control::{ControlError, approve, command, load, open, run_id};
 pub use drive::{DriveError, Ended, Observer, drive};

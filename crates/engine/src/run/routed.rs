@@ -4,7 +4,7 @@
 //! A step that only looks may be looked at again after a crash; every other step is settled, never repeated.
 
 use super::function_check::{self, Wanted};
-use super::power;
+use super::{power, user};
 use crate::check;
 use crate::seam::Seams;
 use ostler_model::Timestamp;
@@ -73,6 +73,7 @@ async fn look(seams: &Seams, job: &Job, since: Option<Timestamp>) -> Option<Outc
                 Wanted { calls, rounds: *rounds, every_ms: *every_ms, least_permille: *least_permille };
             Some(function_check::check(seams, through, wanted, logs.as_ref(), since).await)
         }
+        Does::Canary { cloud, suite } => Some(user::tried(seams, job, cloud, *suite).await),
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! How each program of the made-up cloud writes its log.
 //!
-//! Shapes are those of real programs. What a line means is told to the truth beside it, never read back from it.
+//! Shapes are those of real programs. What a line means is told to the truth beside it, never read back from it. It is long because
+//! there are many programs, and short for each.
 
 use super::{Dice, Out};
 use crate::clock::Moment;

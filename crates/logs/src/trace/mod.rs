@@ -120,7 +120,7 @@ pub struct Trace {
     pub kind: String,
     /// What became of it.
     pub verdict: Verdict,
-    /// When it began and ended.
+    /// How long it took until it was over; records that speak of it later do not count.
     pub seconds: f64,
     /// Its phases.
     pub phases: Vec<Phase>,
@@ -342,8 +342,9 @@ impl Work<'_> {
         if kind == "server" || kind == "request" {
             holes.extend(phase::missing(self.sources, &steps));
         }
-        let seconds = match (steps.first(), steps.last()) {
-            (Some(first), Some(last)) => (last.at - first.at) as f64 / 1e6,
+        let over = told.over.or(steps.last().map(|step| step.at));
+        let seconds = match (steps.first(), over) {
+            (Some(first), Some(over)) => (over - first.at) as f64 / 1e6,
             _ => 0.0,
         };
         let verdict = if steps.is_empty() { Verdict::Unseen } else { told.verdict };

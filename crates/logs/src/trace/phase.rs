@@ -97,6 +97,8 @@ pub(super) struct Told {
     pub phases: Vec<Phase>,
     pub anomaly: Option<Anomaly>,
     pub verdict: Verdict,
+    /// When it was over, where that was seen.
+    pub over: Option<Moment>,
 }
 
 fn marker_of(step: &Step) -> Option<&'static Marker> {
@@ -177,7 +179,9 @@ pub(super) fn tell(steps: &[Step]) -> Told {
         }
         () => Verdict::Open,
     };
-    Told { anomaly: first_wrong(steps, &phases, late, seconds), phases, verdict }
+    let is_over = matches!(verdict, Verdict::Done | Verdict::Failed);
+    let over = phases.iter().map(|phase| phase.last).max().filter(|_| is_over);
+    Told { anomaly: first_wrong(steps, &phases, late, seconds), phases, verdict, over }
 }
 
 /// The first record that says that something is wrong, or the first silence that was too long.

@@ -15,6 +15,8 @@ const URL: &str = "http://pretended:5000";
 pub(crate) struct User {
     /// Types of services beside the identity service.
     offers: Vec<String>,
+    /// Whether the catalogue lacks the identity service.
+    without_identity: bool,
     /// What there is, by name.
     things: BTreeMap<String, (Kind, String)>,
     /// What cannot be made.
@@ -30,6 +32,12 @@ impl SimCloud {
     /// Offers these services, too.
     pub fn offer(&self, kinds: &[&str]) {
         self.state().user.offers = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+    }
+
+    /// Offers these services and nothing else, not even the identity service.
+    pub fn offer_only(&self, kinds: &[&str]) {
+        self.offer(kinds);
+        self.state().user.without_identity = true;
     }
 
     /// Things of this kind can no longer be made, or taken away.
@@ -59,8 +67,9 @@ impl SimCloud {
     }
 
     pub(crate) fn offered(&self) -> Vec<Offer> {
-        let more = self.state().user.offers.clone();
-        let kinds = std::iter::once("identity".to_owned()).chain(more);
+        let user = &self.state().user;
+        let identity = (!user.without_identity).then(|| "identity".to_owned());
+        let kinds = identity.into_iter().chain(user.offers.iter().cloned());
         kinds.map(|kind| Offer { kind, url: URL.to_owned() }).collect()
     }
 

@@ -34,6 +34,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("every-lease-ends", "no lease reaches farther than its term"),
     ("no-secret-in-the-journal", "no journal holds a secret of the cloud"),
     ("every-run-ends", "every run ends finished, rolled back, or asking a person, and never stuck"),
+    ("nothing-left-behind", "what a canary of a finished run has made is gone"),
     ("world-agrees", "at the end the world is what the journal's verdict says"),
 ];
 

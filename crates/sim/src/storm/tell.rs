@@ -17,6 +17,7 @@ use ostler_engine::plan::{
 };
 use ostler_engine::run::{self, DriveError, Ended, LeaseError, Run, RunState};
 use ostler_engine::seam::{Clock, Seams, Store};
+use ostler_model::canary::Suite;
 use ostler_model::catalogue::Catalogue;
 use ostler_model::event::{Actor, Entry, Event, Verdict};
 use ostler_model::ids::{HostName, RunId, StepId};
@@ -42,6 +43,11 @@ const BREATH_MS: u64 = 45_000;
 
 /// Questions after which a second Ostler gives up waiting for the lease.
 const WAITS_MAX: u32 = 20;
+
+/// One story in so many has the check of functions after each change, and one in so many a canary: one has neither, one has
+/// both.
+const FUNCTION_CHECK_EVERY: u64 = 2;
+const CANARY_EVERY: u64 = 3;
 
 /// How a story ended.
 #[derive(Clone, Debug, Default)]
@@ -106,6 +112,8 @@ async fn told(story: &Story, trace: bool) -> Told {
         cloud.keep_trace();
     }
     let ground = Ground::new(catalogue, cloud, story.troubles.clone(), story.mood.seed);
+    // Something that a canary makes and takes away.
+    ground.cloud.offer(&["image"]);
     let seen = ground.look();
     let estimates = Estimates::default();
     let scene = Scene { cloud: &ground.cloud.declared, catalogue, seen: &seen, estimates: &estimates };
@@ -117,7 +125,8 @@ async fn told(story: &Story, trace: bool) -> Told {
         soak_s: 3,
         packages: BTreeMap::from([(ground.cloud.package.clone(), format!("{new}.0.0"))]),
         ask_before_final: story.asks,
-        function_check: false,
+        function_check: story.mood.seed.is_multiple_of(FUNCTION_CHECK_EVERY),
+        canary: story.mood.seed.is_multiple_of(CANARY_EVERY).then_some(Suite::Basic),
     };
     let planned = upgrade(&wish, &scene).or_else(|_| {
         wish.strategy = None;
@@ -469,7 +478,15 @@ fn judge_world(story: &Story, ground: &Ground<'_>, end: &str) -> Vec<Breach> {
     } else {
         fitting_heads(ground.catalogue, service, series)
     };
-    invariants::world(&ground.cloud, &format!("{major}.0.0"), &heads)
+    let mut found = invariants::world(&ground.cloud, &format!("{major}.0.0"), &heads);
+    let left = ground.cloud.things();
+    if end == "finished" && !left.is_empty() {
+        found.push(Breach {
+            invariant: "nothing-left-behind",
+            what: format!("there is still {}", left.join(", ")),
+        });
+    }
+    found
 }
 
 /// Tells the course of a plan that was made elsewhere, on a copy of its cloud.

@@ -4,6 +4,7 @@ use ostler_engine::plan::{Estimates, Planned, Scene, Wish, upgrade};
 use ostler_engine::run::{self, Ended, Run};
 use ostler_engine::seam::{Fut, Lease, Seams, Store, StoreError};
 use ostler_model::Timestamp;
+use ostler_model::canary::Suite;
 use ostler_model::catalogue::Catalogue;
 use ostler_model::event::{Actor, Entry, Event};
 use ostler_model::ids::{HostName, PlanId, RunId};
@@ -56,15 +57,26 @@ pub fn look(cloud: &SimCloud, seams: &Seams) -> Inventory {
 }
 
 pub fn plan(cloud: &SimCloud, seams: &Seams, strategy: Strategy) -> Planned {
-    planned(cloud, seams, strategy, false)
+    planned(cloud, seams, strategy, false, None)
 }
 
 /// The same with the check of functions after each change.
 pub fn checked(cloud: &SimCloud, seams: &Seams, strategy: Strategy) -> Planned {
-    planned(cloud, seams, strategy, true)
+    planned(cloud, seams, strategy, true, None)
 }
 
-fn planned(cloud: &SimCloud, seams: &Seams, strategy: Strategy, function_check: bool) -> Planned {
+/// The same with a canary.
+pub fn tried(cloud: &SimCloud, seams: &Seams, strategy: Strategy) -> Planned {
+    planned(cloud, seams, strategy, false, Some(Suite::Basic))
+}
+
+fn planned(
+    cloud: &SimCloud,
+    seams: &Seams,
+    strategy: Strategy,
+    function_check: bool,
+    canary: Option<Suite>,
+) -> Planned {
     let seen = look(cloud, seams);
     let estimates = Estimates::default();
     let scene = Scene { cloud: &cloud.declared, catalogue: &CATALOGUE, seen: &seen, estimates: &estimates };
@@ -76,6 +88,7 @@ fn planned(cloud: &SimCloud, seams: &Seams, strategy: Strategy, function_check: 
         packages: BTreeMap::from([("keystone".into(), NEW.into())]),
         ask_before_final: false,
         function_check,
+        canary,
     };
     upgrade(&wish, &scene).unwrap()
 }

@@ -257,7 +257,11 @@ fn others(members: &[HostName], host: &HostName) -> Vec<HostName> {
 fn node_of(job: &Job) -> Result<&HostName, Why> {
     if matches!(
         job.does,
-        Does::Check { .. } | Does::WarmUp { .. } | Does::Verify { .. } | Does::FunctionCheck { .. }
+        Does::Check { .. }
+            | Does::WarmUp { .. }
+            | Does::Verify { .. }
+            | Does::FunctionCheck { .. }
+            | Does::Canary { .. }
     ) {
         return Err(not_for_nodes(&job.does));
     }

@@ -33,6 +33,8 @@ pub(crate) enum Told {
     Say(u16, Vec<(&'static str, String)>, String),
     /// The connection is closed without a word.
     HangUp,
+    /// A list that never ends.
+    ForEver,
     /// After a while.
     Later(Duration, Box<Told>),
 }
@@ -116,6 +118,13 @@ async fn serve(
     loop {
         match told {
             Told::HangUp => return Ok(()),
+            Told::ForEver => {
+                stream.write_all(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n[").await?;
+                // Ends when nobody reads any more.
+                loop {
+                    stream.write_all(&[b' '; 64 << 10]).await?;
+                }
+            }
             Told::Later(pause, then) => {
                 tokio::time::sleep(pause).await;
                 told = *then;

@@ -3,6 +3,7 @@
 // Clippy takes only the functions marked as tests for tests, not what these call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod health;
 mod http_server;
 mod keystone;
 mod masakari_import;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 const LOCK: &str = "recovery of cmp1 by ostler";
 
-fn credentials(url: &str, more: &str) -> Credentials {
+pub(crate) fn credentials(url: &str, more: &str) -> Credentials {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("clouds.yaml");
     let text = format!(

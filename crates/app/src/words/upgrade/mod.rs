@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::duration::Seconds;
 use crate::failure::{Exit, Failure};
 use crate::planning::{self, Ask};
+use crate::settings::Canary;
 use crate::wiring::Site;
 use clap::{Args, Subcommand, ValueEnum};
 use ostler_model::plan::Strategy;
@@ -47,6 +48,10 @@ struct Wanted {
     /// After each change do not ask all servers again and again, nor read their logs, before the next one.
     #[arg(long)]
     no_function_check: bool,
+    /// What a user does and is tried before the first change and before what cannot be taken back (else ostler.toml says,
+    /// else basic); what the cloud does not have is skipped.
+    #[arg(long, value_enum, value_name = "SUITE")]
+    canary: Option<Canary>,
 }
 
 /// A strategy as typed.
@@ -83,6 +88,7 @@ impl Wanted {
             strategy: self.strategy.map(Strategy::from).or(site.cloud.strategy),
             soak_s: self.soak.map_or(site.cloud.soak_s, |soak| soak.0),
             function_check: site.cloud.function_check && !self.no_function_check,
+            canary: self.canary.map_or(site.cloud.canary, Canary::suite),
         })
     }
 }

@@ -27,7 +27,7 @@ pub struct Run {
     #[command(flatten)]
     wanted: Wanted,
     /// Run a plan that was made before, by the beginning of its hash.
-    #[arg(long, value_name = "HASH", conflicts_with_all = ["to", "only", "strategy", "soak", "no_function_check"])]
+    #[arg(long, value_name = "HASH", conflicts_with_all = ["to", "only", "strategy", "soak", "no_function_check", "canary"])]
     plan: Option<String>,
     /// Approve the plan and pass its gates without asking.
     #[arg(long)]
