@@ -20,7 +20,7 @@ fn ask(method: &str, port: u16, path: &str, body: &Value) -> Value {
     };
     let script = format!(
         ". /root/openrc; curl -s -X {method} -H \"X-Auth-Token: $(lab-token)\" -H 'OpenStack-API-Version: compute 2.95' {data} \
-         'http://198.18.0.10:{port}{path}'"
+         \"${{OS_AUTH_URL%:*}}:{port}{path}\""
     );
     serde_json::from_str(&on("ctl1", &script)).unwrap_or(Value::Null)
 }
@@ -146,7 +146,7 @@ class Downloading(lab_virt.LabFakeDriver):
     let _image = Mended::by(move || drop(ask("DELETE", 9292, &unwanted, &Value::Null)));
     let upload = format!(
         ". /root/openrc; head -c 65536 /dev/zero | curl -sf -X PUT -H \"X-Auth-Token: $(lab-token)\" -H 'Content-Type: application/octet-stream' \
-         --data-binary @- 'http://198.18.0.10:9292{path}/file'"
+         --data-binary @- \"${{OS_AUTH_URL%:*}}:9292{path}/file\""
     );
     on("ctl1", &upload);
     for node in CONTROLLERS {

@@ -116,6 +116,14 @@ fn finds(code: &str, object: &str) {
     }
 }
 
+/// Where its controllers' addresses begin: which network a lab gets depends on which others there are.
+#[track_caller]
+pub fn network() -> String {
+    let settings = std::fs::read_to_string(directory().join("ostler.toml")).unwrap();
+    let front = settings.lines().find_map(|line| line.strip_prefix("virtual-address = \"")).unwrap();
+    front.rsplit_once('.').unwrap().0.to_owned()
+}
+
 /// Packet filter rules within a node, gone again with what is returned. `nft` works in the network of the node.
 #[track_caller]
 fn filtered(node: &'static str, rules: &str) -> Mended {
@@ -169,10 +177,13 @@ class Sick(BaseHTTPRequestHandler):
 ThreadingHTTPServer(('0.0.0.0', 9999), Sick).serve_forever()";
     let _stopped = mended_on(&["ctl2"], "systemctl stop sick");
     on("ctl2", &format!("systemd-run -q --unit sick python3 -c \"{answers}\""));
+    let own = format!("{}.12", network());
     let _open = filtered(
         "ctl2",
-        "chain in { type nat hook prerouting priority -100; ip daddr 198.18.0.12 tcp dport 9292 redirect to :9999; }
-         chain own { type nat hook output priority -100; ip daddr 198.18.0.12 tcp dport 9292 redirect to :9999; }",
+        &format!(
+            "chain in {{ type nat hook prerouting priority -100; ip daddr {own} tcp dport 9292 redirect to :9999; }}
+             chain own {{ type nat hook output priority -100; ip daddr {own} tcp dport 9292 redirect to :9999; }}"
+        ),
     );
     finds("API_BACKEND_DOWN", "image on ctl2");
 }
@@ -212,12 +223,16 @@ fn it_finds_a_broker_without_memory() {
 fn it_finds_brokers_that_were_cut_off_from_each_other() {
     ready();
     let _joined = mended_on(&["ctl3"], "systemctl restart rabbitmq-server");
+    let network = network();
+    let others = format!("{{ {network}.11, {network}.12 }}");
     let cut = filtered(
         "ctl3",
-        "chain in { type filter hook input priority 0; ip saddr { 198.18.0.11, 198.18.0.12 } tcp dport { 4369, 25672 } drop;
-                    ip saddr { 198.18.0.11, 198.18.0.12 } tcp sport { 4369, 25672 } drop; }
-         chain out { type filter hook output priority 0; ip daddr { 198.18.0.11, 198.18.0.12 } tcp dport { 4369, 25672 } drop;
-                     ip daddr { 198.18.0.11, 198.18.0.12 } tcp sport { 4369, 25672 } drop; }",
+        &format!(
+            "chain in {{ type filter hook input priority 0; ip saddr {others} tcp dport {{ 4369, 25672 }} drop;
+                         ip saddr {others} tcp sport {{ 4369, 25672 }} drop; }}
+             chain out {{ type filter hook output priority 0; ip daddr {others} tcp dport {{ 4369, 25672 }} drop;
+                          ip daddr {others} tcp sport {{ 4369, 25672 }} drop; }}"
+        ),
     );
     // They would notice by themselves within a minute.
     on("ctl3", "rabbitmqctl -q eval \"[erlang:disconnect_node(N) || N <- nodes()].\"");
@@ -345,7 +360,8 @@ fn placement(method: &str, path: &str, body: &str) -> String {
     };
     format!(
         ". /root/openrc; curl -sf -X {method} -H \"X-Auth-Token: $(lab-token)\" -H 'OpenStack-API-Version: placement 1.36' \
-         {data} 'http://198.18.0.10:8778{path}'"
+         {data} 'http://{}.10:8778{path}'",
+        network()
     )
 }
 
@@ -410,7 +426,10 @@ page = page.not_valid_before(now - 90 * day).not_valid_after(now - 2 * day).sign
 form = serialization
 pem = page.public_bytes(form.Encoding.PEM) + key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
 open('/etc/haproxy/ended.pem', 'wb').write(pem)";
-    let front = "listen secure\n    mode http\n    bind :5443 ssl crt /etc/haproxy/ended.pem\n    server front 198.18.0.10:5000 check inter 30s\n";
+    let front = format!(
+        "listen secure\n    mode http\n    bind :5443 ssl crt /etc/haproxy/ended.pem\n    server front {}.10:5000 check inter 30s\n",
+        network()
+    );
     for node in CONTROLLERS {
         let script = format!(
             "[ -e /root/haproxy.kept ] || cp -p /etc/haproxy/haproxy.cfg /root/haproxy.kept\n\
