@@ -51,12 +51,15 @@ on() {
     else
         tell="systemctl try-restart $unit.service"
     fi
+    # A file that is as it was is not newer than the process that has read it.
+    sum=$(cksum < "$file") was=$(stat -c %Y "$file")
     mkdir -p "$state" && chmod 700 "$state" || return 1
     # The way back first.
     cat > "$state/$unit.sh" << UNDO
 #!/bin/sh
 # Takes debug logging of $unit back, $until at the latest. Written by ostler for $who.
 sed -i --follow-symlinks '/^# >>> ostler debug/,/^# <<< ostler debug/d' '$file' || exit 1
+[ "\$(cksum < '$file')" != '$sum' ] || touch -d '@$was' '$file'
 $tell
 rm -f '$lease' '$units/timers.target.wants/ostler-debug-$unit.timer' '$units/ostler-debug-$unit.timer' '$units/ostler-debug-$unit.service' '$stamps/stamp-ostler-debug-$unit.timer'
 systemctl daemon-reload

@@ -120,6 +120,20 @@ fn what_was_written_to_the_file_meanwhile_stays() {
     assert_eq!(node.config(), format!("# theirs\n{CONFIG}[libvirt]\ncpu_mode = none\n"));
 }
 
+/// Health calls a file that is newer than its process unread: this one holds nothing new.
+#[test]
+fn a_file_that_is_as_it_was_is_no_newer_than_it_was() {
+    let node = Node::new();
+    let path = node.path("etc/nova/nova-compute.conf");
+    let then = std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    std::fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+    let modified = || path.metadata().unwrap().modified().unwrap();
+    node.on().unwrap();
+    assert_ne!(modified(), then);
+    node.due();
+    assert_eq!(modified(), then);
+}
+
 #[test]
 fn off_takes_it_back_at_once() {
     let node = Node::new();
