@@ -59,7 +59,17 @@ fn judged(trial: &Trial, left: usize) -> Outcome {
     }
     let mut facts: Facts =
         of(Came::Passed).map(|stage| (stage.name.clone(), format!("{} ms", stage.took_ms))).collect();
-    facts.extend(of(Came::Skipped).map(|stage| (stage.name.clone(), format!("skipped: {}", stage.what))));
+    let mut skipped: Vec<(&str, Vec<&str>)> = Vec::new();
+    for stage in of(Came::Skipped) {
+        match skipped.iter_mut().find(|(why, _)| *why == stage.what) {
+            Some((_, names)) => names.push(&stage.name),
+            None => skipped.push((&stage.what, vec![&stage.name])),
+        }
+    }
+    if !skipped.is_empty() {
+        let told = skipped.iter().map(|(why, names)| format!("{} ({why})", names.join(", ")));
+        facts.insert("skipped".to_owned(), told.collect::<Vec<_>>().join("; "));
+    }
     facts.insert("trial".to_owned(), trial.name.clone());
     if left > 0 {
         facts.insert("left behind".to_owned(), format!("{left} (see `ostler canary sweep`)"));
