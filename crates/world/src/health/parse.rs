@@ -54,7 +54,10 @@ pub(super) fn report(text: &str, host: &str, tables: &Tables) -> Beside {
 
 fn nanoseconds(text: &str) -> Option<i128> {
     let (seconds, rest) = text.trim().split_once('.')?;
-    Some(seconds.parse::<i128>().ok()? * 1_000_000_000 + rest.get(..9)?.parse::<i128>().ok()?)
+    Some(
+        i128::from(seconds.parse::<i64>().ok()?) * 1_000_000_000
+            + i128::from(rest.get(..9)?.parse::<u32>().ok()?),
+    )
 }
 
 /// `TABLE NAME=TEXT NAME#=NUMBER NAME?=TRUTH …`; what is empty and no text was not seen.
@@ -317,6 +320,15 @@ mod tests {
         assert_eq!(row["cpus"], Value::Number(2.0));
         assert!(!row.contains_key("load5") && !row.contains_key("odd"));
         assert_eq!((beside.clock_ns, beside.is_whole), (Some(1_795_825_085_923_188_339), true));
+    }
+
+    #[test]
+    fn a_clock_beyond_all_times_is_none() {
+        for text in ["0160000000000000018446744073709541.000000000", "1.99999999999", "1.-23456789", "."] {
+            let seen = nanoseconds(text);
+            assert!(seen.is_none_or(|ns| ns < 2_000_000_000), "{text}: {seen:?}");
+        }
+        assert_eq!(nanoseconds("0160000000000000018446744073709541.000000000"), None);
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(crate) fn report(text: &str, wanted: &Wanted<'_>) -> Option<Report> {
 
 fn nanoseconds(text: &str) -> Option<i128> {
     let (seconds, fraction) = text.trim().split_once('.')?;
-    Some(seconds.parse::<i128>().ok()? * 1_000_000_000 + fraction.parse::<i128>().ok()?)
+    Some(i128::from(seconds.parse::<i64>().ok()?) * 1_000_000_000 + i128::from(fraction.parse::<u64>().ok()?))
 }
 
 fn disk(line: &str) -> Option<(String, DiskSeen)> {

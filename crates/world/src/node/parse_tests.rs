@@ -157,6 +157,12 @@ fn a_cache_answers_or_not() {
     assert_eq!(read("").node.cache, None);
 }
 
+#[test]
+fn a_clock_beyond_all_times_is_not_seen() {
+    assert_eq!(nanoseconds("0160000000000000018446744073709541.0"), None);
+    assert_eq!(nanoseconds("1.5"), Some(1_000_000_005));
+}
+
 proptest::proptest! {
     #[test]
     fn no_answer_makes_it_panic(text in "((gap|unit|proxy|sql|sql-error|disk|file|galera|package|clock)\t[ -~\t]{0,40}\n){0,20}") {
