@@ -1,8 +1,8 @@
 //! A look at a cloud whose APIs are out of their minds: it comes to an end, and what was not seen is a gap with its reason.
 
 use super::http_server::{Asked, Server, Told};
+use super::keystone::cloud_without_nodes;
 use super::nova::credentials;
-use ostler_model::cloud::Cloud;
 use ostler_model::health::{Evidence, Value};
 use ostler_world::health::{Depth, Look, collect};
 use ostler_world::node::{SshAccess, SshNodes};
@@ -35,14 +35,7 @@ fn answer(asked: &Asked, own: &str) -> Told {
 }
 
 async fn look_at(server: &Server) -> Evidence {
-    let cloud = Cloud {
-        name: "lab".into(),
-        flavour: Default::default(),
-        virtual_address: None,
-        package_source: String::new(),
-        backup_directory: String::new(),
-        nodes: Default::default(),
-    };
+    let cloud = cloud_without_nodes();
     let access = SshAccess { user: String::new(), key: "/nowhere".into(), known_hosts: "/nowhere".into() };
     let catalogue = Arc::new(ostler_model::catalogue::Catalogue::embedded().unwrap());
     let nodes = SshNodes::new(cloud.clone(), catalogue, access).connections();

@@ -10,19 +10,24 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-fn keystone(url: &str) -> (KeystoneCloud, Through) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("clouds.yaml");
-    let auth = format!("{{auth_url: '{url}/v3', user_id: u, password: hunter2, project_id: p}}");
-    std::fs::write(&path, format!("clouds:\n  lab:\n    auth: {auth}\n")).unwrap();
-    let cloud = Cloud {
+/// A cloud that is only an address.
+pub(crate) fn cloud_without_nodes() -> Cloud {
+    Cloud {
         name: "lab".into(),
         flavour: Default::default(),
         virtual_address: None,
         package_source: String::new(),
         backup_directory: String::new(),
         nodes: Default::default(),
-    };
+    }
+}
+
+fn keystone(url: &str) -> (KeystoneCloud, Through) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("clouds.yaml");
+    let auth = format!("{{auth_url: '{url}/v3', user_id: u, password: hunter2, project_id: p}}");
+    std::fs::write(&path, format!("clouds:\n  lab:\n    auth: {auth}\n")).unwrap();
+    let cloud = cloud_without_nodes();
     let nodes = ostler_world::node::SshNodes::new(
         cloud.clone(),
         Arc::new(ostler_model::catalogue::Catalogue::with_site(&[]).unwrap()),

@@ -2,10 +2,10 @@
 //! done when answers are lost, and how many requests it costs.
 
 use super::http_server::{Server, Told};
+use super::keystone::cloud_without_nodes;
 use super::nova_fake::{Fake, Trouble};
 use futures_util::StreamExt;
 use ostler_engine::seam::Cloud as _;
-use ostler_model::cloud::Cloud;
 use ostler_model::compute::{Disk, MoveStage, Room, Scope, VmState};
 use ostler_model::event::{Outcome, Why};
 use ostler_model::ids::{HostName, InstanceId, RunId, StepId};
@@ -32,14 +32,7 @@ fn api(fake: &Fake) -> OpenStack {
 }
 
 fn side(fake: &Fake) -> ComputeSide {
-    let cloud = Cloud {
-        name: "lab".into(),
-        flavour: Default::default(),
-        virtual_address: None,
-        package_source: String::new(),
-        backup_directory: String::new(),
-        nodes: Default::default(),
-    };
+    let cloud = cloud_without_nodes();
     let credentials = credentials(&fake.server.url, "");
     let nodes = ostler_world::node::SshNodes::new(
         cloud.clone(),
