@@ -212,7 +212,7 @@ fn has_done(run: &Run, is_it: impl Fn(&Does) -> bool) -> bool {
 }
 
 /// Instances that were given their state after their move.
-fn settled(runs: &[&Run], source: &HostName) -> BTreeSet<InstanceId> {
+pub(super) fn settled(runs: &[&Run], source: &HostName) -> BTreeSet<InstanceId> {
     let mut found = BTreeSet::new();
     for run in runs {
         for (at, state) in run.steps.iter().enumerate() {

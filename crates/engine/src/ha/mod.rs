@@ -7,6 +7,7 @@ mod attend;
 mod comeback;
 mod confirm;
 mod control;
+mod earlier;
 mod fate;
 mod foresee;
 pub mod heartbeat;

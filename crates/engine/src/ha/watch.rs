@@ -3,6 +3,7 @@
 //! It remembers nothing: a process that takes over reads the incident and its runs and goes on. It must never fence or
 //! move outside a run, nor wake a run that a person has paused.
 
+use super::earlier;
 use super::incident::{Incident, Next, decide, has_step, lacks_proof};
 use super::limits::pause_before_resume_ms;
 use super::policy::{Policy, Segment};
@@ -143,8 +144,10 @@ async fn turn(
     };
     if incident.before.is_none() {
         let here = |host: &Option<HostName>| host.as_ref() == Some(&incident.host);
-        let before = seen.instances.iter().filter(|(_, instance)| here(&instance.host));
-        incident.before = Some(before.map(|(id, instance)| (id.clone(), instance.clone())).collect());
+        let those = seen.instances.iter().filter(|(_, instance)| here(&instance.host));
+        let mut before = those.map(|(id, instance)| (id.clone(), instance.clone())).collect();
+        earlier::remember(store, &incident.host, &mut before).await?;
+        incident.before = Some(before);
         keep(incident).await?;
     }
     let unfit = |what: String| WorkError::Unfit { host: incident.host.clone(), what };

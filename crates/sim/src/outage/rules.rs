@@ -258,14 +258,6 @@ fn by_world(
         let Some(there) = ground.nova.host(&place).filter(|there| there.power && there.link) else {
             continue;
         };
-        // Nor of this one is what an earlier outage had moved here and may not have settled: it knows the state before.
-        let is_known = |other: &Incident| {
-            let before = other.before.iter().flat_map(BTreeMap::keys);
-            other.opened < incident.opened && before.into_iter().any(|id| id.as_str() == sim.to_string())
-        };
-        if incidents.iter().any(is_known) {
-            continue;
-        }
         let guest = there.guests.get(&sim).map(|guest| guest.state);
         let as_wanted = match to {
             Wanted::Active => guest == Some(GuestState::Running),

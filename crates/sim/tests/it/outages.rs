@@ -102,6 +102,12 @@ fn an_outage_changes_hands_in_time_while_nova_answers_nobody() {
 }
 
 #[test]
+fn an_instance_whose_new_host_fails_before_it_is_as_it_was_becomes_what_it_was_at_first() {
+    // It was in error, runs after its move, and the host that runs it loses its power before it is stopped.
+    assert_eq!(tell(&Story::of(6842)).breaches, []);
+}
+
+#[test]
 fn when_all_hosts_are_silent_nothing_is_fenced() {
     let cut = |name: &str| (60_000, Trouble::IsCut(HostName::new(name)));
     let troubles = ["cmp1", "cmp2", "cmp3", "spare1"].map(cut).to_vec();
