@@ -9,10 +9,12 @@ use crate::mask::{mask, without_secrets};
 use crate::place::{Source, Unread};
 use crate::read::Blocks;
 use crate::record::{Line, OPEN_MAX, Walk};
+use memchr::memmem::Finder;
 use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 
 /// Kinds of errors that are kept apart; a log that has more has lines that differ in a way that no mask knows.
 pub const GROUPS_MAX: usize = 50_000;
@@ -213,8 +215,10 @@ fn read(source: &Source, wanted: Wanted, mut part: Part) -> Part {
 
 /// Whether a line says that lines before it were left out.
 pub(crate) fn is_hole(rest: &[u8]) -> bool {
+    /// Made once: warnings are many.
+    static LIMIT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Logging rate limit: drop after"));
     (rest.starts_with(b"Dropped ") && memchr::memmem::find(rest, b" log messages in last ").is_some())
-        || memchr::memmem::find(rest, b"Logging rate limit: drop after").is_some()
+        || LIMIT.find(rest).is_some()
 }
 
 /// The service that a record is of: its wrapper's tag, its file's name, or its own.

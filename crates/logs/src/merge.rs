@@ -290,16 +290,20 @@ pub fn write(
             }
             Style::Told => {
                 let time = prefix.of(placed.at);
-                for line in text.strip_suffix(b"\n").unwrap_or(&text).split(|c| *c == b'\n') {
+                let mut rest = text.strip_suffix(b"\n").unwrap_or(&text);
+                loop {
+                    let end = memchr::memchr(b'\n', rest);
                     out.extend_from_slice(time);
                     out.extend_from_slice(source.name.as_bytes());
                     out.push(b' ');
-                    out.extend_from_slice(line);
+                    out.extend_from_slice(&rest[..end.unwrap_or(rest.len())]);
                     out.push(b'\n');
+                    let Some(end) = end else { break };
+                    rest = &rest[end + 1..];
                 }
             }
             Style::Json => {
-                let first = placed.text.split(|c| *c == b'\n').next().unwrap_or_default();
+                let first = memchr::memchr(b'\n', placed.text).map_or(placed.text, |end| &placed.text[..end]);
                 let severity = head(first, b"").map_or(Severity::Info, |head| head.severity);
                 let line = serde_json::json!({
                     "at": crate::clock::text(placed.at), "host": source.host, "log": source.name, "severity": severity,

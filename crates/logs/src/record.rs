@@ -4,8 +4,9 @@
 //! service's output, carry heads of their own and may be mixed with those of other threads: they go to the record of the same
 //! speaker. It keeps a few open records and never a text.
 
-use crate::line::{Head, head, is_ordinary};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use crate::line::{Head, Severity, export_length, head, is_ordinary};
+use foldhash::fast::FixedState;
+use std::hash::BuildHasher;
 
 /// Records whose tracebacks may be open at the same time in one file: one for each of a service's busy threads.
 pub const OPEN_MAX: usize = 16;
@@ -98,13 +99,23 @@ impl Walk {
                 },
                 Some(head) if head.is_bare || head.is_wrapped || self.partial.is_some() => self.place(&head),
                 Some(head) => {
-                    if head.severity >= crate::line::Severity::Warning {
+                    if head.severity >= Severity::Warning {
                         self.remember(&head, self.next);
                     }
                     (self.begin(), true)
                 }
             };
             self.last = Some(record);
+            if self.passes_ordinary
+                && self.is_export
+                && begins
+                && found.is_some_and(|head| head.severity < Severity::Warning)
+            {
+                let after = (end + 1).min(block.len()) + export_length(below);
+                self.passed += count_lines(&block[at..after]);
+                at = after;
+                continue;
+            }
             each(Line { record, begins, head: found, text, at });
             at = end + 1;
         }
@@ -149,7 +160,10 @@ impl Walk {
             }
         }
         let record = self.begin();
-        self.remember(head, record);
+        // What goes on by its logger's name is a traceback: below a warning there is none.
+        if head.severity >= Severity::Warning {
+            self.remember(head, record);
+        }
         if head.is_bare
             && let Some(open) = self.open.last_mut()
         {
@@ -189,6 +203,12 @@ fn is_traceback(rest: &[u8]) -> bool {
     rest.is_empty() || rest.starts_with(b"Traceback (most recent call last)") || rest.starts_with(b"  ")
 }
 
+/// Lines of a text; the last one may have no end.
+fn count_lines(text: &[u8]) -> u64 {
+    let ends = memchr::memchr_iter(b'\n', text).count();
+    (ends + usize::from(!text.is_empty() && !text.ends_with(b"\n"))) as u64
+}
+
 fn key(kind: &[u8], name: &[u8], pid: &[u8]) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one((kind, name, pid))
+    FixedState::default().hash_one((kind, name, pid))
 }

@@ -21,7 +21,8 @@ pub(super) fn libvirt<'a>(when: When<'a>, rest: &'a [u8]) -> Option<Head<'a>> {
     let digits = rest.iter().take_while(|c| c.is_ascii_digit()).count();
     if digits > 0 && rest.get(digits..digits + 2) == Some(b": ") {
         let said = &rest[digits + 2..];
-        let end = memchr::memmem::find(&said[..said.len().min(16)], b" : ")?;
+        let end = memchr::memchr(b' ', &said[..said.len().min(14)])?;
+        said[end..].starts_with(b" : ").then_some(())?;
         let severity = severity_of(&said[..end])?;
         return Some(Head {
             pid: &rest[..digits],
@@ -121,8 +122,9 @@ fn ceph<'a>(when: When<'a>, rest: &'a [u8]) -> Option<Head<'a>> {
             ..Head::new(Form::Ceph, severity, when)
         });
     }
-    let at = memchr::memmem::find(&rest[..rest.len().min(120)], b" : cluster [")?;
-    let word = rest.get(at + 12..)?;
+    let open = memchr::memchr_iter(b'[', &rest[..rest.len().min(120)])
+        .find(|open| rest[..*open].ends_with(b" : cluster "))?;
+    let word = rest.get(open + 1..)?;
     let close = memchr::memchr(b']', &word[..word.len().min(6)])?;
     let severity = severity_of(&word[..close])?;
     let said = word[close + 1..].strip_prefix(b" ").unwrap_or(&word[close + 1..]);

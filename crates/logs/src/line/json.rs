@@ -4,6 +4,8 @@
 //! nested object, or of a text inside a text, for the line's own.
 
 use super::{Form, Head, Severity, When, severity_of, severity_of_priority, stamp};
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
 
 /// Keys that one object is read for; a log line with more is read no further.
 const KEYS_MAX: usize = 200;
@@ -154,9 +156,17 @@ pub(super) fn head<'a>(line: &'a [u8], depth: usize) -> Option<Head<'a>> {
     }
 }
 
+/// Where the next record begins; made once, as records are many.
+static NEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\n__CURSOR="));
+
+/// Bytes of one record of `journalctl -o export` below its first line.
+pub(crate) fn export_length(below: &[u8]) -> usize {
+    NEXT.find(below).map_or(below.len(), |at| at + 1)
+}
+
 /// `__CURSOR=…` and the lines below it, until the next.
 pub(super) fn export<'a>(line: &'a [u8], below: &'a [u8], depth: usize) -> Option<Head<'a>> {
-    let end = memchr::memmem::find(below, b"\n__CURSOR=").map_or(below.len(), |at| at + 1);
+    let end = export_length(below);
     let mut head = Head { rest: b"", ..Head::new(Form::JournalExport, Severity::Info, When::Never) };
     let _ = line;
     each_field(&below[..end], |key, value| match key {

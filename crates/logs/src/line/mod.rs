@@ -7,6 +7,7 @@ mod access;
 mod details;
 mod foreign;
 mod json;
+mod ordinary;
 mod oslo;
 pub(crate) mod stamp;
 mod syslog;
@@ -15,7 +16,8 @@ mod tests;
 
 pub use access::{Request, request, route};
 pub use details::Details;
-pub(crate) use oslo::is_ordinary;
+pub(crate) use json::export_length;
+pub(crate) use ordinary::is_ordinary;
 pub use stamp::{Stamp, Zone};
 
 use std::fmt;
@@ -290,6 +292,11 @@ fn timed<'a>(line: &'a [u8], length: usize, depth: usize) -> Option<Head<'a>> {
         Some(b':') => foreign::libvirt(when, &rest[1..]),
         Some(b' ') => {
             let rest = &rest[1..];
+            if rest.starts_with(b"std")
+                && let Some(head) = syslog::container(when, rest, depth)
+            {
+                return Some(head);
+            }
             oslo::after_time(when, rest)
                 .or_else(|| foreign::after_time(when, rest))
                 .or_else(|| syslog::container(when, rest, depth))
@@ -307,7 +314,7 @@ fn timed<'a>(line: &'a [u8], length: usize, depth: usize) -> Option<Head<'a>> {
 fn prefixed<'a>(line: &'a [u8], depth: usize) -> Option<Head<'a>> {
     let end = memchr::memchr(b' ', line.get(..line.len().min(200))?)?;
     let (name, rest) = (&line[..end], &line[end + 1..]);
-    memchr::memmem::find(name, b".log")?;
+    memchr::memchr_iter(b'.', name).find(|at| name[*at..].starts_with(b".log"))?;
     let head = parse(rest, b"", depth + 1)?;
     (head.form == Form::Oslo).then_some(head)
 }
@@ -326,20 +333,33 @@ fn plain(line: &[u8]) -> &[u8] {
 
 /// The severity that a word names, in whatever spelling.
 pub(crate) fn severity_of(word: &[u8]) -> Option<Severity> {
-    let mut upper = [0u8; 12];
-    let upper = upper.get_mut(..word.len())?;
-    upper.copy_from_slice(word);
-    upper.make_ascii_uppercase();
-    Some(match &*upper {
-        b"DEBUG" | b"DBG" | b"TRACE8" => Severity::Debug,
-        b"INFO" | b"NOTICE" | b"NOTE" | b"AUDIT" | b"SYSTEM" | b"INF" => Severity::Info,
-        b"WARNING" | b"WARN" | b"WRN" => Severity::Warning,
-        b"ERROR" | b"ERR" | b"TRACE" => Severity::Error,
-        b"CRITICAL" | b"CRIT" | b"FATAL" | b"EMER" | b"EMERG" | b"ALERT" | b"SEC" | b"PANIC" => {
-            Severity::Critical
-        }
-        _ => return None,
-    })
+    const NAMES: [(&[u8], Severity); 23] = [
+        (b"INFO", Severity::Info),
+        (b"DEBUG", Severity::Debug),
+        (b"NOTE", Severity::Info),
+        (b"WARNING", Severity::Warning),
+        (b"WARN", Severity::Warning),
+        (b"ERROR", Severity::Error),
+        (b"ERR", Severity::Error),
+        (b"NOTICE", Severity::Info),
+        (b"CRITICAL", Severity::Critical),
+        (b"CRIT", Severity::Critical),
+        (b"DBG", Severity::Debug),
+        (b"TRACE8", Severity::Debug),
+        (b"AUDIT", Severity::Info),
+        (b"SYSTEM", Severity::Info),
+        (b"INF", Severity::Info),
+        (b"WRN", Severity::Warning),
+        (b"TRACE", Severity::Error),
+        (b"FATAL", Severity::Critical),
+        (b"EMER", Severity::Critical),
+        (b"EMERG", Severity::Critical),
+        (b"ALERT", Severity::Critical),
+        (b"SEC", Severity::Critical),
+        (b"PANIC", Severity::Critical),
+    ];
+    // The frequent ones first.
+    NAMES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, severity)| *severity)
 }
 
 /// The severity of a syslog priority.

@@ -6,7 +6,7 @@
 use super::{Form, Head, Severity, When, plain};
 
 /// Characters of a process number; more is something else.
-const PID_DIGITS_MAX: usize = 10;
+pub(super) const PID_DIGITS_MAX: usize = 10;
 
 /// The usual line, judged by its punctuation.
 #[inline]
@@ -19,23 +19,6 @@ pub(super) fn head(line: &[u8]) -> Option<Head<'_>> {
     let time_end =
         if b[23] == b' ' { 23 } else { 20 + line[20..].iter().take(7).position(|c| *c == b' ')? };
     after_time(When::Iso(&line[..time_end]), &line[time_end + 1..])
-}
-
-/// Whether a line is a head that says no more than that something happened: most lines are, and few readers want them.
-#[inline]
-pub(crate) fn is_ordinary(line: &[u8]) -> bool {
-    let Some(b) = line.get(..40) else { return false };
-    let is_timed =
-        b[4] == b'-' && b[10] == b' ' && b[13] == b':' && b[19] == b'.' && b[23] == b' ' && b[0] == b'2';
-    if !is_timed || b[7] != b'-' || b[16] != b':' {
-        return false;
-    }
-    let mut at = 24;
-    while at < 24 + PID_DIGITS_MAX && b[at].is_ascii_digit() {
-        at += 1;
-    }
-    let level = &line[at..];
-    at > 24 && (level.starts_with(b" INFO ") || level.starts_with(b" DEBUG "))
 }
 
 /// What follows the time: process, level, logger.

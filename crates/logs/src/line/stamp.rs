@@ -59,17 +59,33 @@ pub(crate) fn number(text: &[u8]) -> Option<i64> {
 
 /// The month of an English abbreviation.
 pub(crate) fn month(text: &[u8]) -> Option<i64> {
-    const MONTHS: [&[u8]; 12] =
-        [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
-    MONTHS.iter().position(|name| *name == text).map(|at| at as i64 + 1)
+    Some(match text {
+        b"Jan" => 1,
+        b"Feb" => 2,
+        b"Mar" => 3,
+        b"Apr" => 4,
+        b"May" => 5,
+        b"Jun" => 6,
+        b"Jul" => 7,
+        b"Aug" => 8,
+        b"Sep" => 9,
+        b"Oct" => 10,
+        b"Nov" => 11,
+        b"Dec" => 12,
+        _ => return None,
+    })
+}
+
+/// Two digits.
+fn two(text: [u8; 2]) -> Option<i64> {
+    let [tens, ones] = text.map(|byte| byte.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| i64::from(tens) * 10 + i64::from(ones))
 }
 
 /// `HH:MM:SS`, and microseconds of the day.
 fn time_of_day(text: &[u8]) -> Option<i64> {
-    if text.len() < 8 || text[2] != b':' || text[5] != b':' {
-        return None;
-    }
-    let (hour, minute, second) = (number(&text[..2])?, number(&text[3..5])?, number(&text[6..8])?);
+    let [h1, h2, b':', m1, m2, b':', s1, s2] = *text.first_chunk::<8>()? else { return None };
+    let (hour, minute, second) = (two([h1, h2])?, two([m1, m2])?, two([s1, s2])?);
     // A leap second is written as 60.
     (hour < 24 && minute < 60 && second <= 60).then_some(((hour * 60 + minute) * 60 + second) * 1_000_000)
 }

@@ -99,11 +99,10 @@ pub(super) fn numbered<'a>(line: &'a [u8], depth: usize) -> Option<Head<'a>> {
 
 /// `host prog[pid]: msg`
 fn tagged<'a>(when: When<'a>, rest: &'a [u8], severity: Option<Severity>, depth: usize) -> Option<Head<'a>> {
-    let host_end = memchr::memchr(b' ', &rest[..rest.len().min(80)])?;
-    let (host, rest) = (&rest[..host_end], &rest[host_end + 1..]);
-    let is_host = !host.is_empty()
-        && host.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':'));
-    let end = memchr::memmem::find(&rest[..rest.len().min(200)], b":")?;
+    let is_of_host = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':');
+    let host_end = rest.iter().take(80).position(|c| !is_of_host(c))?;
+    let (host, rest) = (&rest[..host_end], rest[host_end..].strip_prefix(b" ")?);
+    let end = memchr::memchr(b':', &rest[..rest.len().min(200)])?;
     let tag = &rest[..end];
     let is_tag = |tag: &[u8]| {
         !tag.is_empty() && tag.iter().all(|c| c.is_ascii_graphic() && !matches!(c, b'"' | b'=' | b','))
@@ -113,7 +112,7 @@ fn tagged<'a>(when: When<'a>, rest: &'a [u8], severity: Option<Severity>, depth:
         None => (tag, b"" as &[u8]),
     };
     let program = program.trim_ascii_end();
-    if !is_host || !is_tag(program) {
+    if host.is_empty() || !is_tag(program) {
         return None;
     }
     let message = &rest[end + 1..];
@@ -125,15 +124,15 @@ fn tagged<'a>(when: When<'a>, rest: &'a [u8], severity: Option<Severity>, depth:
 /// `host pacemakerd          [12750] (crm_log_init) <TAB>info: …`
 fn pacemaker<'a>(when: When<'a>, rest: &'a [u8]) -> Option<Head<'a>> {
     let open = memchr::memchr(b'[', &rest[..rest.len().min(80)])?;
+    let close = open + rest.get(open..(open + 16).min(rest.len()))?.iter().position(|c| *c == b']')?;
+    let after = rest[close + 1..].strip_prefix(b" (")?;
+    let pid = &rest[open + 1..close];
+    stamp::number(pid)?;
     let mut words = rest[..open].split(|c| *c == b' ').filter(|word| !word.is_empty());
     let (host, program) = (words.next()?, words.next()?);
     if words.next().is_some() || program.ends_with(b":") {
         return None;
     }
-    let close = open + memchr::memchr(b']', rest.get(open..(open + 16).min(rest.len()))?)?;
-    let pid = &rest[open + 1..close];
-    stamp::number(pid)?;
-    let after = rest[close + 1..].strip_prefix(b" (")?;
     let end = memchr::memchr(b')', after)?;
     let message = after[end + 1..].trim_ascii_start();
     let colon = memchr::memchr(b':', &message[..message.len().min(10)])?;

@@ -451,8 +451,45 @@ fn requests_are_read_in_every_shape() {
     }
 }
 
+const ORDINARY: [&str; 6] = [
+    "2026-11-21 18:40:02.114 4711 INFO nova.compute.manager [-] Took 3.2 seconds",
+    "2026-11-21 18:40:02.114 4711 DEBUG nova.compute.manager [-] Took 3.2 seconds",
+    "2026-11-21 18:40:02 139855 [Note] WSREP: Synchronized with group",
+    "2026-11-21 18:40:02.114+0000: 4711: info : libvirt version: 9.0.0",
+    "2026-11-21 18:40:02.114123+00:00 [info] <0.8.0> accepting AMQP connection",
+    "2026-11-21T18:40:02.114Z|00118|timeval(handler12)|INFO|bridge br-int: added interface",
+];
+
+#[test]
+fn lines_that_only_say_what_happened_are_passed_by() {
+    for line in ORDINARY {
+        assert!(is_ordinary(line.as_bytes()), "{line}");
+    }
+    for (line, _, severity, ..) in LINES {
+        assert!(*severity < Severity::Warning || !is_ordinary(line.as_bytes()), "{line}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_warning_is_ever_passed_by(
+        which in any::<prop::sample::Index>(),
+        of_all in any::<bool>(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+    ) {
+        let line = if of_all { LINES[which.index(LINES.len())].0 } else { ORDINARY[which.index(ORDINARY.len())] };
+        let mut line = line.as_bytes().to_vec();
+        for (at, byte) in damage {
+            let at = at.index(line.len());
+            line[at] = byte;
+        }
+        if is_ordinary(&line) {
+            let found = head(&line, b"").map(|head| (head.severity, head.is_bare, head.is_partial));
+            prop_assert!(matches!(found, Some((severity, false, false)) if severity < Severity::Warning));
+        }
+    }
 
     #[test]
     fn no_bytes_are_a_panic(line in proptest::collection::vec(any::<u8>(), 0..200)) {
