@@ -268,7 +268,7 @@ fn other<'a>(line: &'a [u8], below: &'a [u8], depth: usize) -> Option<Head<'a>> 
         b'<' => syslog::numbered(line, depth),
         b'=' => foreign::rabbit_report(line),
         b'_' if line.starts_with(b"__CURSOR=") => json::export(line, below, depth),
-        b'*' | b's' | b'D' | b'W' | b'n' | b'S' | b'I' | b'E' | b'C' | b'T' | b'A'
+        b'*' | b'-' | b's' | b'D' | b'W' | b'S' | b'I' | b'E' | b'C' | b'T' | b'A'
             if depth == 0 || line[0] != b'*' =>
         {
             foreign::spoken(line).or_else(|| oslo::short(line, depth)).or_else(|| named(line, depth))

@@ -127,6 +127,13 @@ const LINES: &[(&str, Form, Severity, &str, &str)] = &[
         "terminating",
     ),
     (
+        "--- no python application found, check your startup logs for errors ---",
+        Form::Uwsgi,
+        Severity::Error,
+        "uwsgi",
+        "--- no python",
+    ),
+    (
         "[pid: 22|app: 0|req: 1/1] 10.0.0.7 () {60 vars in 1100 bytes} [Thu Feb 10 16:09:19 2022] GET /v3 => generated 342 bytes in 12 msecs (HTTP/1.1 200) 5 headers in 180 bytes (1 switches on core 0)",
         Form::Uwsgi,
         Severity::Info,
