@@ -31,9 +31,8 @@ pub(super) fn head(line: &[u8]) -> Option<Head<'_>> {
     let open = memchr::memchr(b'[', &line[..line.len().min(TIME_WITHIN)])?;
     let close = open + memchr::memchr(b']', line.get(open..(open + 40).min(line.len()))?)?;
     let time = &line[open + 1..close];
+    line.get(close + 1..)?.starts_with(b" \"").then_some(())?;
     stamp::web(time)?;
-    let rest = line.get(close + 1..)?;
-    rest.starts_with(b" \"").then_some(())?;
     // The client is no host of the cloud, so it is not named as one.
     Some(Head { rest: line, ..Head::new(Form::Access, Severity::Info, When::Web(time)) })
 }

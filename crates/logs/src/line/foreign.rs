@@ -214,18 +214,20 @@ pub(super) fn rabbit_report(line: &[u8]) -> Option<Head<'_>> {
 
 /// What uWSGI says of itself, without any time.
 pub(super) fn spoken(line: &[u8]) -> Option<Head<'_>> {
-    const BAD: [&[u8]; 5] = [
-        b"DAMN ! worker ",
-        b"*** uWSGI listen queue of socket",
-        b"*** no app loaded",
-        b"--- no python application found",
-        b"*** HARAKIRI",
-    ];
-    const WELL: [&[u8]; 4] =
-        [b"*** Starting uWSGI", b"*** Operational MODE", b"spawned uWSGI ", b"WSGI app "];
+    let (bad, well): (&[&[u8]], &[&[u8]]) = match line.first()? {
+        b'*' => (
+            &[b"*** uWSGI listen queue of socket", b"*** no app loaded", b"*** HARAKIRI"],
+            &[b"*** Starting uWSGI", b"*** Operational MODE"],
+        ),
+        b'D' => (&[b"DAMN ! worker "], &[]),
+        b'-' => (&[b"--- no python application found"], &[]),
+        b's' => (&[], &[b"spawned uWSGI "]),
+        b'W' => (&[], &[b"WSGI app "]),
+        _ => return None,
+    };
     let severity = match () {
-        () if BAD.iter().any(|begin| line.starts_with(begin)) => Severity::Error,
-        () if WELL.iter().any(|begin| line.starts_with(begin)) => Severity::Info,
+        () if bad.iter().any(|begin| line.starts_with(begin)) => Severity::Error,
+        () if well.iter().any(|begin| line.starts_with(begin)) => Severity::Info,
         () => return None,
     };
     Some(Head { program: b"uwsgi", rest: line, ..Head::new(Form::Uwsgi, severity, When::Never) })
