@@ -282,6 +282,10 @@ impl SimCompute {
     }
 
     async fn use_spare(&self, host: &HostName, aggregates: &[String]) -> Result<(), Why> {
+        let service = self.service(host).await?;
+        if !service.up || service.forced_down {
+            return Err(Why::new(format!("{host} is down itself")));
+        }
         for aggregate in aggregates {
             match self.ask(|ground, now, by| ground.nova.add_to_aggregate(now, by, aggregate, host)).await {
                 Ok(()) | Err(NovaError::Conflict(_)) => {}

@@ -108,6 +108,12 @@ fn an_instance_whose_new_host_fails_before_it_is_as_it_was_becomes_what_it_was_a
 }
 
 #[test]
+fn a_spare_that_fails_while_a_plan_for_it_waits_for_its_proof_stays_disabled() {
+    // A controller loses its mains with its host, for sixteen minutes; meanwhile the reserved host of the plan dies.
+    assert_eq!(tell(&Story::of(10_646)).breaches, []);
+}
+
+#[test]
 fn when_all_hosts_are_silent_nothing_is_fenced() {
     let cut = |name: &str| (60_000, Trouble::IsCut(HostName::new(name)));
     let troubles = ["cmp1", "cmp2", "cmp3", "spare1"].map(cut).to_vec();

@@ -291,6 +291,17 @@ async fn a_spare_is_put_to_use_and_given_back() {
 }
 
 #[tokio::test]
+async fn a_spare_that_has_failed_itself_stays_disabled() {
+    let fake = Fake::start(0).await;
+    fake.with(|state| state.services.get_mut("cmp1").unwrap().enabled = false);
+    fake.declare_down("cmp1");
+    let use_spare = Does::UseSpare { aggregates: Vec::new() };
+    let why = run(&side(&fake), &job(use_spare, 1)).await.unwrap_err();
+    assert!(why.what.contains("cmp1 is down itself"), "{why}");
+    fake.with(|state| assert!(!state.services["cmp1"].enabled));
+}
+
+#[tokio::test]
 async fn a_look_sees_servers_moves_room_and_aggregates() {
     let fake = Fake::start(10).await;
     fake.declare_down("cmp1");

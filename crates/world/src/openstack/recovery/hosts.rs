@@ -100,6 +100,11 @@ impl ComputeSide {
     }
 
     pub(super) async fn use_spare(&self, host: &HostName, aggregates: &[String]) -> Result<(), Why> {
+        // A plan may wait long for its proof: meanwhile a reserved host may have failed, and what has failed stays disabled.
+        let service = self.service(host).await.map_err(|error| error.why())?;
+        if !service.is_up || service.is_forced_down {
+            return Err(Why::new(format!("the reserved host {host} is down itself")));
+        }
         let mut has_begun = false;
         let done = async {
             for aggregate in self.api.aggregates().await? {
