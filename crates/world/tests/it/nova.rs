@@ -31,7 +31,7 @@ fn api(fake: &Fake) -> OpenStack {
     OpenStack::new(credentials(&fake.server.url, ""))
 }
 
-fn side(fake: &Fake) -> ComputeSide {
+pub(crate) fn side(fake: &Fake) -> ComputeSide {
     let cloud = cloud_without_nodes();
     let credentials = credentials(&fake.server.url, "");
     let nodes = ostler_world::node::SshNodes::new(
@@ -110,7 +110,9 @@ async fn twenty_servers_are_moved_with_five_requests_each_one_token_and_one_look
 /// requests, and how many of them were lists of records.
 async fn slowly_moved(at_once: usize) -> (u64, usize) {
     let fake = Fake::start(20).await;
-    fake.with(|state| (state.takes, state.page) = (Some(Duration::from_secs(3)), 1_000));
+    fake.with(|state| {
+        (state.takes, state.page) = (Some((Duration::from_secs(3), Duration::from_secs(3))), 1_000)
+    });
     let side = side(&fake).hastened(10);
     let requests = twenty_moved(&fake, &side, at_once).await;
     (requests, fake.server.count("GET", "/compute/v2.1/project/os-migrations"))
