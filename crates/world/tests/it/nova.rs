@@ -196,6 +196,25 @@ async fn what_another_process_began_is_settled_and_not_begun_again() {
 }
 
 #[tokio::test]
+async fn the_limit_of_a_move_counts_from_when_its_host_begins_with_it() {
+    let limited = |does| Job { limit_s: 1, ..job(does, 1) };
+    for (waits_ms, takes_ms, is_done) in [(1_500, 300, true), (0, 3_000, false)] {
+        let fake = Fake::start(1).await;
+        fake.declare_down("cmp1");
+        let takes = Duration::from_millis(takes_ms);
+        fake.with(|state| {
+            (state.waits, state.takes) = (Some(Duration::from_millis(waits_ms)), Some((takes, takes)));
+        });
+        let outcome = run(&side(&fake).hastened(10), &limited(evacuation("vm-0000", &[None]))).await.unwrap();
+        match outcome {
+            Outcome::Done { .. } => assert!(is_done),
+            Outcome::Unknown { why } => assert!(!is_done && why.what.contains("is pre-migrating"), "{why}"),
+            Outcome::NotDone { why } => panic!("{why}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_its_user_deleted_meanwhile_is_gone() {
     let fake = Fake::start(1).await;
     fake.declare_down("cmp1");

@@ -62,6 +62,8 @@ pub(crate) struct State {
     pub bad_host: Option<String>,
     /// How long evacuations take, from the fastest to the slowest. None: until the records were looked at twice.
     pub takes: Option<(Duration, Duration)>,
+    /// How long an evacuation waits before its host begins with it.
+    pub waits: Option<Duration>,
     /// Whether cmp2 and cmp3 have room for everything.
     pub has_room: bool,
     /// Servers on one page of a list.
@@ -94,6 +96,7 @@ impl Fake {
             trouble: Vec::new(),
             bad_host: None,
             takes: None,
+            waits: None,
             has_room: false,
             page: PAGE,
             busy_reads: 0,
@@ -218,8 +221,14 @@ fn service_json(host: &str, service: &Service) -> Value {
 /// Every look at the records is a moment that passes.
 fn pass_time(state: &mut State) {
     let bad = state.bad_host.clone();
-    let takes = state.takes;
+    let (takes, waits) = (state.takes, state.waits);
     for (at, record) in state.records.iter_mut().enumerate() {
+        if record.status == "accepted" && waits.is_some_and(|waits| record.begun.elapsed() < waits) {
+            continue;
+        }
+        if record.status == "accepted" && waits.is_some() {
+            (record.status, record.begun) = ("pre-migrating", Instant::now());
+        }
         // Fast and slow ones follow each other.
         let takes = takes.map(|(least, most)| least + (most - least) * (at as u32 * 7 % 11) / 10);
         if takes.is_some_and(|takes| record.begun.elapsed() < takes) {
@@ -429,7 +438,7 @@ fn evacuate(state: &mut State, how: &Value, id: &str, minor: u32, accepted: Told
         server: id.to_owned(),
         source: vm.host.clone(),
         target: target.to_owned(),
-        status: if state.takes.is_some() { "pre-migrating" } else { "accepted" },
+        status: if state.takes.is_some() && state.waits.is_none() { "pre-migrating" } else { "accepted" },
         begun: Instant::now(),
         was_active: vm.state != "stopped",
         stays_stopped: minor >= 95,

@@ -21,6 +21,10 @@ const SERVERS_AGE_MAX: Duration = Duration::from_secs(30);
 /// How old the list of evacuations may be when one begins.
 const RECORDS_AGE_MAX: Duration = Duration::from_secs(3);
 
+/// How long an evacuation may wait in Nova's queues beside its own limit: a full host's servers that go to one target eight
+/// at a time, a minute each.
+const QUEUED_MAX: Duration = Duration::from_secs(900);
+
 /// Where a server is, and the newest record of its evacuation.
 struct Found {
     server: Option<Server>,
@@ -137,14 +141,27 @@ impl ComputeSide {
         if let Some(sent) = last.filter(|sent| sent.is_accepted) {
             self.until_it_may_be_over(instance, source, sent, begun + limit).await;
         }
+        // The limit is for the move itself: what Nova does for others before it begins with this one does not count.
+        let mut worked_on_since = Some(begun);
         loop {
             let why = match self.evacuated(instance, source, since, last, begun).await {
                 Ok(Ended::Yes(outcome)) => return outcome,
-                Ok(Ended::NotYet(what)) => Why::new(what),
+                Ok(Ended::Queued(what)) => {
+                    worked_on_since = None;
+                    Why::new(what)
+                }
+                Ok(Ended::NotYet(what)) => {
+                    worked_on_since.get_or_insert_with(Instant::now);
+                    Why::new(what)
+                }
                 Err(error) if error.may_pass() => error.why(),
                 Err(error) => return Outcome::Unknown { why: error.why() },
             };
-            if begun.elapsed() >= limit {
+            let is_too_long = match worked_on_since {
+                Some(since) => since.elapsed() >= limit,
+                None => begun.elapsed() >= limit + QUEUED_MAX,
+            };
+            if is_too_long {
                 return Outcome::Unknown { why };
             }
             sleep(self.views.pause(LOOK_PAUSE).min(limit)).await;
@@ -188,7 +205,7 @@ impl ComputeSide {
         if let Some(record) = newest.filter(|record| record.stage() == MoveStage::UnderWay) {
             let to = record.target.as_deref().unwrap_or("a host not chosen yet");
             let what = format!("the evacuation of {instance} to {to} is {}", record.status);
-            return Ok(Ended::NotYet(what));
+            return Ok(if record.is_queued() { Ended::Queued(what) } else { Ended::NotYet(what) });
         }
         // Nova calls an evacuation done only after it has written down that the server is on its new host, in its last state.
         // It is looked at once more before it is settled, together with all that have moved meanwhile.
@@ -373,6 +390,8 @@ impl ComputeSide {
 /// What became of an evacuation.
 enum Ended {
     Yes(Outcome),
+    /// Nova has not begun with it.
+    Queued(String),
     NotYet(String),
 }
 
