@@ -14,6 +14,7 @@ use crate::wait::{Seen, until};
 use hyper::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The port of Masakari's API behind the lab's virtual address.
@@ -163,11 +164,16 @@ impl Trial<'_> {
         }
     }
 
-    /// Requests that the lab's Nova API has answered so far, by its log.
-    pub fn nova_requests(&self, controller: &str) -> usize {
+    /// Requests that the lab's Nova API has answered so far, by its log: how many of which kind. What the load balancer
+    /// asks each second to see whether the API lives is nobody's request and not among them.
+    pub fn nova_requests(&self, controller: &str) -> BTreeMap<String, usize> {
         let log = self.lab.machine(controller).root().join("var/log/nova/nova-api.log");
         let text = std::fs::read(log).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().filter(|line| line.contains("\" status: ")).count()
+        let mut counts = BTreeMap::new();
+        for kind in String::from_utf8_lossy(&text).lines().filter_map(kind_of) {
+            *counts.entry(kind).or_default() += 1;
+        }
+        counts
     }
 
     /// Puts all compute nodes into a segment of Masakari; its identity.
@@ -198,5 +204,42 @@ impl Trial<'_> {
     /// A token for the lab's administrator.
     pub fn token(&self) -> &str {
         self.api.token()
+    }
+}
+
+/// What a line of the API's log tells of: `GET /v2.1/servers/*`. None: it tells of no request, or of a load balancer's.
+fn kind_of(line: &str) -> Option<String> {
+    let (head, _) = line.split_once("\" status: ")?;
+    let (_, request) = head.rsplit_once('"')?;
+    if request == "GET /" {
+        return None;
+    }
+    let (request, _) = request.split_once('?').unwrap_or((request, ""));
+    let is_name =
+        |part: &str| part.len() >= 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let parts: Vec<&str> = request.split('/').map(|part| if is_name(part) { "*" } else { part }).collect();
+    Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_told_by_kind_and_those_of_the_load_balancer_are_nobodys() {
+        let line = |request: &str| {
+            format!(
+                "2026-11-28 10:00:00.001 12 INFO nova.api.openstack.requestlog [req-1] 198.18.0.11 \"{request}\" status: 200 len: 10 microversion: 2.96 time: 0.01"
+            )
+        };
+        let server = "GET /v2.1/servers/5f0c2b1e-93f4-4f0c-9d0a-2d1f2b1c0e11?x=1";
+        assert_eq!(kind_of(&line(server)).as_deref(), Some("GET /v2.1/servers/*"));
+        assert_eq!(
+            kind_of(&line("GET /v2.1/os-services?host=cmp1")).as_deref(),
+            Some("GET /v2.1/os-services")
+        );
+        assert_eq!(kind_of(&line("GET /v2.1/")).as_deref(), Some("GET /v2.1/"));
+        assert_eq!(kind_of(&line("GET /")), None);
+        assert_eq!(kind_of("2026-11-28 10:00:00.001 12 INFO nova.osapi_compute.wsgi.server started"), None);
     }
 }

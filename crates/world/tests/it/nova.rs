@@ -31,7 +31,7 @@ fn api(fake: &Fake) -> OpenStack {
     OpenStack::new(credentials(&fake.server.url, ""))
 }
 
-fn side(fake: &Fake) -> ComputeSide {
+pub(crate) fn side(fake: &Fake) -> ComputeSide {
     let cloud = cloud_without_nodes();
     let credentials = credentials(&fake.server.url, "");
     let nodes = ostler_world::node::SshNodes::new(
@@ -110,7 +110,9 @@ async fn twenty_servers_are_moved_with_five_requests_each_one_token_and_one_look
 /// requests, and how many of them were lists of records.
 async fn slowly_moved(at_once: usize) -> (u64, usize) {
     let fake = Fake::start(20).await;
-    fake.with(|state| (state.takes, state.page) = (Some(Duration::from_secs(3)), 1_000));
+    fake.with(|state| {
+        (state.takes, state.page) = (Some((Duration::from_secs(3), Duration::from_secs(3))), 1_000)
+    });
     let side = side(&fake).hastened(10);
     let requests = twenty_moved(&fake, &side, at_once).await;
     (requests, fake.server.count("GET", "/compute/v2.1/project/os-migrations"))
@@ -191,6 +193,25 @@ async fn what_another_process_began_is_settled_and_not_begun_again() {
     assert_eq!(done(&other.settle(&job).await)["host"], "cmp2");
     side(&fake).begin(&job).await.unwrap();
     assert_eq!(fake.evacuations_asked(), 1);
+}
+
+#[tokio::test]
+async fn the_limit_of_a_move_counts_from_when_its_host_begins_with_it() {
+    let limited = |does| Job { limit_s: 1, ..job(does, 1) };
+    for (waits_ms, takes_ms, is_done) in [(1_500, 300, true), (0, 3_000, false)] {
+        let fake = Fake::start(1).await;
+        fake.declare_down("cmp1");
+        let takes = Duration::from_millis(takes_ms);
+        fake.with(|state| {
+            (state.waits, state.takes) = (Some(Duration::from_millis(waits_ms)), Some((takes, takes)));
+        });
+        let outcome = run(&side(&fake).hastened(10), &limited(evacuation("vm-0000", &[None]))).await.unwrap();
+        match outcome {
+            Outcome::Done { .. } => assert!(is_done),
+            Outcome::Unknown { why } => assert!(!is_done && why.what.contains("is pre-migrating"), "{why}"),
+            Outcome::NotDone { why } => panic!("{why}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -60,8 +60,12 @@ pub(crate) struct State {
     pub trouble: Vec<Trouble>,
     /// Evacuations to this host fail after a while.
     pub bad_host: Option<String>,
-    /// How long an evacuation takes. None: until the records were looked at twice.
-    pub takes: Option<Duration>,
+    /// How long evacuations take, from the fastest to the slowest. None: until the records were looked at twice.
+    pub takes: Option<(Duration, Duration)>,
+    /// How long an evacuation waits before its host begins with it.
+    pub waits: Option<Duration>,
+    /// Whether cmp2 and cmp3 have room for everything.
+    pub has_room: bool,
     /// Servers on one page of a list.
     pub page: usize,
     /// The next answers to reads.
@@ -92,6 +96,8 @@ impl Fake {
             trouble: Vec::new(),
             bad_host: None,
             takes: None,
+            waits: None,
+            has_room: false,
             page: PAGE,
             busy_reads: 0,
         }));
@@ -159,7 +165,7 @@ fn answer(state: &mut State, asked: &Asked, own: &str) -> Told {
         );
     }
     if let Some(path) = path.strip_prefix("/placement") {
-        return placement(path);
+        return placement(path, state.has_room);
     }
     let Some(path) = path.strip_prefix("/compute/v2.1/project") else { return no(404, "not here") };
     let minor: u32 = asked
@@ -171,7 +177,8 @@ fn answer(state: &mut State, asked: &Asked, own: &str) -> Told {
     nova(state, asked, path, &query, minor, own)
 }
 
-fn placement(path: &str) -> Told {
+fn placement(path: &str, has_room: bool) -> Told {
+    let more = if has_room { 100 } else { 1 };
     match path {
         "/resource_providers" => {
             Told::json(200, &json!({"resource_providers": [{"uuid": "hv-cmp2", "name": "cmp2.example"}]}))
@@ -179,8 +186,8 @@ fn placement(path: &str) -> Told {
         _ if path.ends_with("/inventories") => Told::json(
             200,
             &json!({"inventories": {
-            "VCPU": {"total": 8, "reserved": 0, "allocation_ratio": 2.0},
-            "MEMORY_MB": {"total": 4096, "reserved": 96, "allocation_ratio": 1.0}}}),
+            "VCPU": {"total": 8 * more, "reserved": 0, "allocation_ratio": 2.0},
+            "MEMORY_MB": {"total": 4096 * more, "reserved": 96, "allocation_ratio": 1.0}}}),
         ),
         _ if path.ends_with("/usages") => Told::json(200, &json!({"usages": {"VCPU": 6, "MEMORY_MB": 1000}})),
         _ if path.starts_with("/allocations/") => Told::json(
@@ -214,8 +221,16 @@ fn service_json(host: &str, service: &Service) -> Value {
 /// Every look at the records is a moment that passes.
 fn pass_time(state: &mut State) {
     let bad = state.bad_host.clone();
-    let takes = state.takes;
-    for record in &mut state.records {
+    let (takes, waits) = (state.takes, state.waits);
+    for (at, record) in state.records.iter_mut().enumerate() {
+        if record.status == "accepted" && waits.is_some_and(|waits| record.begun.elapsed() < waits) {
+            continue;
+        }
+        if record.status == "accepted" && waits.is_some() {
+            (record.status, record.begun) = ("pre-migrating", Instant::now());
+        }
+        // Fast and slow ones follow each other.
+        let takes = takes.map(|(least, most)| least + (most - least) * (at as u32 * 7 % 11) / 10);
         if takes.is_some_and(|takes| record.begun.elapsed() < takes) {
             continue;
         }
@@ -274,7 +289,11 @@ fn nova(
             let on: Vec<(&String, &Vm)> = state
                 .vms
                 .iter()
-                .filter(|(id, vm)| host.is_none_or(|host| host == vm.host) && id.as_str() > marker)
+                .filter(|(id, vm)| {
+                    host.is_none_or(|host| host == vm.host)
+                        && id.as_str() > marker
+                        && (vm.lock.is_some() || !query.contains_key("locked"))
+                })
                 .collect();
             let listed: Vec<Value> = on.iter().take(state.page).map(|(id, vm)| vm_json(id, vm)).collect();
             let mut body = json!({"servers": listed});
@@ -337,12 +356,17 @@ fn nova(
             }
             Told::json(200, &json!({"aggregate": {}}))
         }
-        ("GET", ["os-hypervisors", "detail"]) => Told::json(
-            200,
-            &json!({"hypervisors": [{
-            "id": "hv-cmp2", "hypervisor_hostname": "cmp2.example", "state": "up", "status": "enabled",
-            "service": {"host": "cmp2"}}]}),
-        ),
+        ("GET", ["os-hypervisors", "detail"]) => {
+            let hosts: &[&str] = if state.has_room { &["cmp2", "cmp3"] } else { &["cmp2"] };
+            let listed: Vec<Value> = hosts
+                .iter()
+                .map(|host| json!({
+                    "id": format!("hv-{host}"), "hypervisor_hostname": format!("{host}.example"), "state": "up",
+                    "status": "enabled", "service": {"host": host},
+                }))
+                .collect();
+            Told::json(200, &json!({"hypervisors": listed}))
+        }
         ("GET", ["os-server-groups"]) => Told::json(
             200,
             &json!({"server_groups": [
@@ -414,7 +438,7 @@ fn evacuate(state: &mut State, how: &Value, id: &str, minor: u32, accepted: Told
         server: id.to_owned(),
         source: vm.host.clone(),
         target: target.to_owned(),
-        status: if state.takes.is_some() { "pre-migrating" } else { "accepted" },
+        status: if state.takes.is_some() && state.waits.is_none() { "pre-migrating" } else { "accepted" },
         begun: Instant::now(),
         was_active: vm.state != "stopped",
         stays_stopped: minor >= 95,

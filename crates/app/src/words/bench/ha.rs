@@ -2,7 +2,8 @@
 //! one after the other on the same lab, the same with Masakari.
 //!
 //! Both are watched by asking Nova, as a user would. Masakari gets its report at the moment when Nova sees the host down,
-//! which is earlier than its own monitors send it; nothing is made slower for it.
+//! which is earlier than its own monitors send it; nothing is made slower for it. Requests are those in the log of Nova's API,
+//! less what is asked here to watch and what the load balancer asks each second.
 
 use super::{Scratch, child};
 use crate::context::Context;
@@ -16,6 +17,7 @@ use ostler_model::ha::{Host, RecoveryMethod, Segment};
 use ostler_model::ids::{HostId, SegmentId};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::mpsc;
@@ -31,6 +33,10 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 /// The controller whose log counts requests.
 const CONTROLLER: &str = "ctl1";
+
+/// What is asked here to watch instances and services.
+const WATCHING: &str = "GET /v2.1/servers/detail";
+const WATCHING_SERVICES: &str = "GET /v2.1/os-services";
 
 /// Who is measured beside ostler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,6 +73,7 @@ struct Row {
     first_move_s: f64,
     all_active_s: f64,
     requests_per_instance: f64,
+    requests: BTreeMap<String, usize>,
     cpu_s: Option<f64>,
     resident_mib: Option<f64>,
 }
@@ -146,6 +153,24 @@ async fn watched(
         .hint("look at them with `openstack server list --all-projects --long`"))
 }
 
+/// The requests since `before`, less our own.
+fn since(
+    before: &BTreeMap<String, usize>,
+    mut now: BTreeMap<String, usize>,
+    ours: &[(&str, usize)],
+) -> BTreeMap<String, usize> {
+    for (kind, count) in &mut now {
+        let watching = ours.iter().find(|(watching, _)| watching == kind).map_or(0, |(_, count)| *count);
+        *count = count.saturating_sub(before.get(kind).copied().unwrap_or(0) + watching);
+    }
+    now.retain(|_, count| *count > 0);
+    now
+}
+
+fn each(requests: &BTreeMap<String, usize>, instances: usize) -> f64 {
+    requests.values().sum::<usize>() as f64 / instances as f64
+}
+
 async fn ours(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa) -> Result<Row, Failure> {
     let those = filled(context, trial, typed).await?;
     let scratch = Scratch::new(lab);
@@ -168,7 +193,7 @@ async fn ours(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa) 
     let began = Instant::now();
     lab.kill(&typed.host).await.map_err(failure)?;
     let (first_move_s, all_active_s, asked) = watched(trial, &typed.host, &those, began).await?;
-    let requests = trial.nova_requests(CONTROLLER).saturating_sub(before + asked);
+    let requests = since(&before, trial.nova_requests(CONTROLLER), &[(WATCHING, asked)]);
     let (mut reported_s, mut proof_s) = (0.0, None);
     while let Ok((at, said)) = heard.try_recv() {
         let seconds = at.duration_since(began).as_secs_f64();
@@ -188,7 +213,8 @@ async fn ours(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa) 
         proof_s,
         first_move_s,
         all_active_s,
-        requests_per_instance: requests as f64 / those.len() as f64,
+        requests_per_instance: each(&requests, those.len()),
+        requests,
         cpu_s: Some(cost.cpu_seconds),
         resident_mib: Some(cost.resident_mib),
     })
@@ -209,13 +235,15 @@ async fn theirs(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa
     trial.masakari_notify(&typed.host).await.map_err(failure)?;
     let reported_s = began.elapsed().as_secs_f64();
     let (first_move_s, all_active_s, also_asked) = watched(trial, &typed.host, &those, began).await?;
-    let requests = trial.nova_requests(CONTROLLER).saturating_sub(before + asked + 1 + also_asked);
+    let ours = [(WATCHING_SERVICES, asked + 1), (WATCHING, also_asked)];
+    let requests = since(&before, trial.nova_requests(CONTROLLER), &ours);
     Ok(Row {
         who: "masakari",
         reported_s,
         first_move_s,
         all_active_s,
-        requests_per_instance: requests as f64 / those.len() as f64,
+        requests_per_instance: each(&requests, those.len()),
+        requests,
         ..Row::default()
     })
 }

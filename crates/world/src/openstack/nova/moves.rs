@@ -68,6 +68,11 @@ impl Migration {
         })
     }
 
+    /// Whether it waits for its host to begin with it.
+    pub fn is_queued(&self) -> bool {
+        matches!(self.status.as_str(), "accepted" | "queued")
+    }
+
     /// How far it is. A word that is not known is no end.
     pub fn stage(&self) -> MoveStage {
         match self.status.as_str() {

@@ -4,10 +4,14 @@
 
 use super::super::error::ApiError;
 use super::super::nova::ComputeService;
-use super::{ComputeSide, Now, so};
+use super::{ComputeSide, Now, SEEN_WITHIN, so};
 use ostler_model::compute::MoveStage;
 use ostler_model::event::Why;
 use ostler_model::ids::HostName;
+use std::time::Duration;
+
+/// How long a service's name is known from the answer to its last change: as long as a fence takes.
+const NAMED_FOR: Duration = Duration::from_secs(60);
 
 /// The program that runs servers.
 pub(super) const COMPUTE: &str = "nova-compute";
@@ -32,7 +36,7 @@ impl ComputeSide {
         if !service.is_enabled {
             return Ok(());
         }
-        self.api.disable_service(&service, reason).await.map(|_| ())
+        self.changed(host, self.api.disable_service(&service, reason).await)
     }
 
     pub(super) async fn enable(&self, host: &HostName) -> Result<(), ApiError> {
@@ -40,18 +44,31 @@ impl ComputeSide {
         if service.is_enabled {
             return Ok(());
         }
-        self.api.enable_service(&service).await.map(|_| ())
+        self.changed(host, self.api.enable_service(&service).await)
     }
 
     pub(super) async fn force_down(&self, host: &HostName, is_down: bool) -> Result<(), ApiError> {
+        // It was disabled a moment ago: its name is known, and to say once more that it is down changes nothing.
+        if let Some(service) = self.views.last_answer(host, NAMED_FOR) {
+            return self.changed(host, self.api.force_service_down(&service, is_down).await);
+        }
         let service = self.service(host).await?;
         if service.is_forced_down == is_down {
             return Ok(());
         }
-        self.api.force_service_down(&service, is_down).await.map(|_| ())
+        self.changed(host, self.api.force_service_down(&service, is_down).await)
+    }
+
+    /// Nova answers a change of a service with what the service is then: that is as good as a look.
+    fn changed(&self, host: &HostName, answer: Result<ComputeService, ApiError>) -> Result<(), ApiError> {
+        self.views.answered(host, answer.as_ref().ok());
+        answer.map(|_| ())
     }
 
     pub(super) async fn is_enabled(&self, host: &HostName, wanted: bool) -> Result<Now, ApiError> {
+        if self.views.last_answer(host, SEEN_WITHIN).is_some_and(|service| service.is_enabled == wanted) {
+            return Ok(so());
+        }
         let service = self.service(host).await?;
         if service.is_enabled == wanted {
             return Ok(so());
@@ -61,6 +78,9 @@ impl ComputeSide {
     }
 
     pub(super) async fn is_forced_down(&self, host: &HostName, wanted: bool) -> Result<Now, ApiError> {
+        if self.views.last_answer(host, SEEN_WITHIN).is_some_and(|service| service.is_forced_down == wanted) {
+            return Ok(so());
+        }
         let service = self.service(host).await?;
         if service.is_forced_down == wanted {
             return Ok(so());

@@ -15,11 +15,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How old the list of a host's servers may be when an evacuation begins. What may change meanwhile is a user's lock;
-/// Nova itself refuses a server that has left the host.
-const SERVERS_AGE_MAX: Duration = Duration::from_secs(10);
+/// whether somebody moves the server is in the list of evacuations, and Nova itself refuses one that has left the host.
+const SERVERS_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// How old the list of evacuations may be when one begins.
 const RECORDS_AGE_MAX: Duration = Duration::from_secs(3);
+
+/// How long an evacuation may wait in Nova's queues beside its own limit: a full host's servers that go to one target eight
+/// at a time, a minute each.
+const QUEUED_MAX: Duration = Duration::from_secs(900);
 
 /// Where a server is, and the newest record of its evacuation.
 struct Found {
@@ -61,6 +65,25 @@ impl ComputeSide {
         Ok(Found { server: self.api.server(instance.as_str()).await?, newest })
     }
 
+    /// The same for a server that was locked to be moved, with all that have moved meanwhile. Records only say where to
+    /// look: where they are behind, the server is asked for by its own name.
+    async fn find_locked(
+        &self,
+        instance: &InstanceId,
+        source: &HostName,
+        since: Instant,
+    ) -> Result<Found, ApiError> {
+        let records_since = self.views.born();
+        match self.views.locked(&self.api, instance.as_str(), since).await? {
+            None => self.find(instance, source, since, records_since).await,
+            server => {
+                let records = self.views.evacuations(&self.api, source, records_since).await?;
+                let newest = records.iter().find(|record| record.server == instance.as_str()).cloned();
+                Ok(Found { server, newest })
+            }
+        }
+    }
+
     pub(super) async fn begin_evacuation(
         &self,
         instance: &InstanceId,
@@ -76,7 +99,8 @@ impl ComputeSide {
             let oldest = now.checked_sub(self.views.pause(age)).unwrap_or(now);
             last.map_or(oldest, |last| last.at.max(oldest))
         };
-        let found = self.find(instance, source, since(SERVERS_AGE_MAX), since(RECORDS_AGE_MAX)).await;
+        let (servers, records) = (since(SERVERS_AGE_MAX), since(RECORDS_AGE_MAX));
+        let found = self.find(instance, source, servers, records).await;
         let found = found.map_err(|error| error.why())?;
         let Some(server) = &found.server else { return Ok(()) };
         let under_way = found.newest.as_ref().is_some_and(|record| record.stage() == MoveStage::UnderWay);
@@ -117,14 +141,27 @@ impl ComputeSide {
         if let Some(sent) = last.filter(|sent| sent.is_accepted) {
             self.until_it_may_be_over(instance, source, sent, begun + limit).await;
         }
+        // The limit is for the move itself: what Nova does for others before it begins with this one does not count.
+        let mut worked_on_since = Some(begun);
         loop {
             let why = match self.evacuated(instance, source, since, last, begun).await {
                 Ok(Ended::Yes(outcome)) => return outcome,
-                Ok(Ended::NotYet(what)) => Why::new(what),
+                Ok(Ended::Queued(what)) => {
+                    worked_on_since = None;
+                    Why::new(what)
+                }
+                Ok(Ended::NotYet(what)) => {
+                    worked_on_since.get_or_insert_with(Instant::now);
+                    Why::new(what)
+                }
                 Err(error) if error.may_pass() => error.why(),
                 Err(error) => return Outcome::Unknown { why: error.why() },
             };
-            if begun.elapsed() >= limit {
+            let is_too_long = match worked_on_since {
+                Some(since) => since.elapsed() >= limit,
+                None => begun.elapsed() >= limit + QUEUED_MAX,
+            };
+            if is_too_long {
                 return Outcome::Unknown { why };
             }
             sleep(self.views.pause(LOOK_PAUSE).min(limit)).await;
@@ -165,14 +202,25 @@ impl ComputeSide {
     ) -> Result<Ended, ApiError> {
         let records = self.views.evacuations(&self.api, source, since).await?;
         let newest = records.iter().find(|record| record.server == instance.as_str());
-        match newest.map(Migration::stage) {
-            Some(MoveStage::UnderWay) => {
-                let to =
-                    newest.and_then(|record| record.target.as_deref()).unwrap_or("a host not chosen yet");
-                let status = newest.map(|record| record.status.as_str()).unwrap_or_default();
-                return Ok(Ended::NotYet(format!("the evacuation of {instance} to {to} is {status}")));
-            }
-            Some(MoveStage::Done | MoveStage::Completed | MoveStage::Failed) | None => {}
+        if let Some(record) = newest.filter(|record| record.stage() == MoveStage::UnderWay) {
+            let to = record.target.as_deref().unwrap_or("a host not chosen yet");
+            let what = format!("the evacuation of {instance} to {to} is {}", record.status);
+            return Ok(if record.is_queued() { Ended::Queued(what) } else { Ended::NotYet(what) });
+        }
+        // Nova calls an evacuation done only after it has written down that the server is on its new host, in its last state.
+        // It is looked at once more before it is settled, together with all that have moved meanwhile.
+        let ours = |record: &&Migration| last.is_some_and(|last| last.is_accepted && record.id > last.before);
+        if let Some((record, to)) =
+            newest.filter(ours).and_then(|record| Some((record, record.target.as_ref()?)))
+            && matches!(record.stage(), MoveStage::Done | MoveStage::Completed)
+        {
+            let facts = Facts::from([
+                ("host".to_owned(), to.clone()),
+                ("migration".to_owned(), record.id.to_string()),
+            ]);
+            self.views.took(last.map_or(Duration::ZERO, |last| last.at.elapsed()));
+            self.views.sent(instance, Sent { at: Instant::now(), before: record.id, is_accepted: false });
+            return Ok(Ended::Yes(Outcome::Done { facts }));
         }
         let found = self.find(instance, source, since, since).await?;
         let Some(server) = &found.server else {
@@ -185,9 +233,6 @@ impl ComputeSide {
             let mut facts = Facts::from([("host".to_owned(), host)]);
             if let Some(record) = &found.newest {
                 facts.insert("migration".to_owned(), record.id.to_string());
-            }
-            if let Some(sent) = last.filter(|sent| sent.is_accepted) {
-                self.views.took(sent.at.elapsed());
             }
             return Ok(Ended::Yes(Outcome::Done { facts }));
         }
@@ -233,9 +278,10 @@ impl ComputeSide {
         lock: &str,
         limit: Duration,
     ) -> Result<(), ApiError> {
+        let _of_an_earlier_round = self.views.take_restored(instance);
         let now = Instant::now();
         let since = self.views.last_sent(instance).map_or(now, |last| last.at);
-        let found = self.find(instance, source, since, since).await?;
+        let found = self.find_locked(instance, source, since).await?;
         let Some(server) = &found.server else { return Ok(()) };
         let id = instance.as_str();
         let note = || {
@@ -270,6 +316,12 @@ impl ComputeSide {
             self.api.unlock_server(id).await?;
             note();
         }
+        // Nova takes a lock off before it answers: nothing is left to be looked at where the state was right already.
+        if let (Some(host), Now::So(_)) =
+            (found.has_left(source), in_state(server, word(state), Facts::new()))
+        {
+            self.views.restored(instance, host);
+        }
         Ok(())
     }
 
@@ -291,6 +343,9 @@ impl ComputeSide {
         state: Wanted,
         lock: &str,
     ) -> Result<Now, ApiError> {
+        if let Some(host) = self.views.take_restored(instance) {
+            return Ok(Now::So(Facts::from([("host".to_owned(), host)])));
+        }
         let since = self.views.last_sent(instance).map_or_else(Instant::now, |last| last.at);
         // The first look may be shared; one that did not satisfy is not looked at twice.
         let recent = Instant::now().checked_sub(self.views.pause(LOOK_PAUSE)).unwrap_or(since).max(since);
@@ -301,12 +356,7 @@ impl ComputeSide {
             return Ok(Now::NotSo(Why::new(format!("instance {instance} is still locked by a recovery"))));
         }
         let Some(host) = found.has_left(source) else { return Ok(so()) };
-        let wanted = match state {
-            Wanted::Active => "active",
-            Wanted::Stopped => "stopped",
-            Wanted::Error => "error",
-        };
-        Ok(in_state(server, wanted, Facts::from([("host".to_owned(), host)])))
+        Ok(in_state(server, word(state), Facts::from([("host".to_owned(), host)])))
     }
 
     pub(super) async fn stop(&self, instance: &InstanceId, reset: bool) -> Result<(), ApiError> {
@@ -340,12 +390,23 @@ impl ComputeSide {
 /// What became of an evacuation.
 enum Ended {
     Yes(Outcome),
+    /// Nova has not begun with it.
+    Queued(String),
     NotYet(String),
 }
 
 /// Whether a lock is the one that a recovery put on.
 fn is_ours(server: &Server, lock: &str) -> bool {
     server.is_locked && server.locked_reason.as_deref() == Some(lock)
+}
+
+/// Nova's word for a state.
+fn word(state: Wanted) -> &'static str {
+    match state {
+        Wanted::Active => "active",
+        Wanted::Stopped => "stopped",
+        Wanted::Error => "error",
+    }
 }
 
 fn in_state(server: &Server, wanted: &str, facts: Facts) -> Now {

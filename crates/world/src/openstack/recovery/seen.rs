@@ -14,6 +14,7 @@ use ostler_model::compute::{
 };
 use ostler_model::ids::{HostName, InstanceId};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
 
 /// Hypervisors whose room is asked for at once.
 const ASKED_AT_ONCE: usize = 8;
@@ -54,7 +55,10 @@ impl ComputeSide {
         let mut servers: Vec<Server> = Vec::new();
         for host in &scope.on {
             records.extend(self.api.evacuations_from(host.as_str()).await?);
-            servers.extend(self.api.servers_on(host.as_str()).await?);
+            let asked = Instant::now();
+            let found = self.api.servers_on(host.as_str()).await?;
+            self.views.saw_servers(host, asked, &found);
+            servers.extend(found);
         }
         self.see_those(&scope.those, &mut records, &mut servers).await?;
         records.sort_by_key(|record| record.id);

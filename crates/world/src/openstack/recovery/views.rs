@@ -5,22 +5,28 @@
 
 use super::super::client::OpenStack;
 use super::super::error::ApiError;
-use super::super::nova::{Migration, Server};
+use super::super::nova::{ComputeService, Migration, Server};
 use ostler_model::ids::{HostName, InstanceId};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex as Held, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// Shortest pause between two looks at the same thing while a recovery is young.
+/// Shortest pause between two looks at the same thing.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The same after a while: what has taken long is not over in the next second.
-const PAUSE_LATER: Duration = Duration::from_secs(4);
+/// Longest pause between two looks at the same evacuations: a place that is free for another one is seen within it.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// When a recovery counts as one that takes long.
-const LONG: Duration = Duration::from_secs(30);
+/// Pause between two looks at servers that have moved: they run already, and no place is kept from another one, so they wait
+/// for company.
+const GATHER: Duration = Duration::from_secs(10);
+
+/// Locked servers that are worth a look at all of them: what one recovery locks, and a few that users locked.
+const LOCKED_MAX: usize = 200;
 
 /// Evacuations whose time is remembered: enough to know what is usual now, few enough to forget what was.
 const TOOK_MAX: usize = 16;
@@ -45,12 +51,11 @@ struct Shared<T> {
     last: Held<Option<Taken<T>>>,
     /// Held while it is fetched: who needs a newer one meanwhile waits for the same answer.
     fetching: Mutex<()>,
-    first: Instant,
 }
 
 impl<T> Shared<T> {
     fn new() -> Self {
-        Self { last: Held::new(None), fetching: Mutex::new(()), first: Instant::now() }
+        Self { last: Held::new(None), fetching: Mutex::new(()) }
     }
 
     fn last(&self) -> MutexGuard<'_, Option<Taken<T>>> {
@@ -65,7 +70,7 @@ impl<T> Shared<T> {
     async fn get<Q>(
         &self,
         since: Instant,
-        haste: u32,
+        pause: Duration,
         fetch: impl FnOnce() -> Q,
     ) -> Result<Arc<Vec<T>>, ApiError>
     where
@@ -78,7 +83,6 @@ impl<T> Shared<T> {
         if let Some(found) = self.good(since) {
             return Ok(found);
         }
-        let pause = if self.first.elapsed() > LONG / haste { PAUSE_LATER } else { PAUSE } / haste;
         let before = self.last().as_ref().map(|taken| taken.asked);
         if let Some(before) = before {
             sleep_until(before + pause).await;
@@ -100,6 +104,11 @@ pub(super) struct Views {
     servers: Held<BTreeMap<HostName, Arc<Shared<Server>>>>,
     evacuations: Held<BTreeMap<HostName, Arc<Shared<Migration>>>>,
     sent: Held<BTreeMap<InstanceId, Sent>>,
+    answered: Held<BTreeMap<HostName, (Instant, ComputeService)>>,
+    restored: Held<BTreeMap<InstanceId, String>>,
+    locked: Shared<Server>,
+    /// There is no list of locked servers, or it is too long to be asked for again and again.
+    locked_is_of_no_use: AtomicBool,
 }
 
 /// The last request about a server that this process sent.
@@ -139,6 +148,10 @@ impl Views {
             servers: Held::default(),
             evacuations: Held::default(),
             sent: Held::default(),
+            answered: Held::default(),
+            restored: Held::default(),
+            locked: Shared::new(),
+            locked_is_of_no_use: AtomicBool::new(false),
         }
     }
 
@@ -164,9 +177,17 @@ impl Views {
     /// How long after its request an evacuation need not be asked after: four fifths of what the fastest of the last
     /// ones took.
     pub(super) fn not_before(&self) -> Duration {
+        (self.fastest() * 4 / 5).min(NOT_BEFORE_MAX)
+    }
+
+    fn fastest(&self) -> Duration {
         let took = self.took.lock().unwrap_or_else(PoisonError::into_inner);
-        let fastest = took.iter().min().copied().unwrap_or_default();
-        (fastest * 4 / 5).min(NOT_BEFORE_MAX)
+        took.iter().min().copied().unwrap_or_default()
+    }
+
+    /// The pause between two looks at evacuations: four fifths of what the fastest of the last ones took.
+    fn pace(&self) -> Duration {
+        (self.fastest() * 4 / 5).clamp(self.pause(PAUSE), self.pause(PAUSE_MAX))
     }
 
     /// The last list of evacuations from a host, if it is of `since` or later; nobody is asked.
@@ -181,7 +202,40 @@ impl Views {
         host: &HostName,
         since: Instant,
     ) -> Result<Arc<Vec<Server>>, ApiError> {
-        of(&self.servers, host).get(since, self.haste, || api.servers_on(host.as_str())).await
+        let pause = self.pause(PAUSE);
+        of(&self.servers, host).get(since, pause, || api.servers_on(host.as_str())).await
+    }
+
+    /// A server that has moved and is still locked, with all others of that kind on whatever hosts they are. None: it is
+    /// not among them, or there is no such list.
+    pub(super) async fn locked(
+        &self,
+        api: &OpenStack,
+        id: &str,
+        since: Instant,
+    ) -> Result<Option<Server>, ApiError> {
+        if self.locked_is_of_no_use.load(Relaxed) {
+            return Ok(None);
+        }
+        let found = self
+            .locked
+            .get(since, self.pause(GATHER), async || {
+                let found = api.locked_servers().await?;
+                let is_short = found.as_ref().is_some_and(|found| found.len() <= LOCKED_MAX);
+                self.locked_is_of_no_use.store(!is_short, Relaxed);
+                Ok(found.unwrap_or_default())
+            })
+            .await?;
+        Ok(found.iter().find(|server| server.id == id).cloned())
+    }
+
+    /// What a look has seen on a host need not be asked for again.
+    pub(super) fn saw_servers(&self, host: &HostName, asked: Instant, found: &[Server]) {
+        let shared = of(&self.servers, host);
+        let mut last = shared.last();
+        if last.as_ref().is_none_or(|taken| taken.asked < asked) {
+            *last = Some(Taken { asked, found: Arc::new(found.to_vec()) });
+        }
     }
 
     /// The evacuations from a host, newest first.
@@ -191,7 +245,25 @@ impl Views {
         host: &HostName,
         since: Instant,
     ) -> Result<Arc<Vec<Migration>>, ApiError> {
-        of(&self.evacuations, host).get(since, self.haste, || api.evacuations_from(host.as_str())).await
+        let pause = self.pace();
+        of(&self.evacuations, host).get(since, pause, || api.evacuations_from(host.as_str())).await
+    }
+
+    /// Remembers what Nova has answered to a change of a host's service; none: the answer was lost, or it refused.
+    pub(super) fn answered(&self, host: &HostName, service: Option<&ComputeService>) {
+        let mut all = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(host);
+        if all.len() >= HOSTS_MAX {
+            all.clear();
+        }
+        all.extend(service.map(|service| (host.clone(), (Instant::now(), service.clone()))));
+    }
+
+    /// What Nova has answered to the last change of a host's service, if that is not longer ago.
+    pub(super) fn last_answer(&self, host: &HostName, age: Duration) -> Option<ComputeService> {
+        let all = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, service) = all.get(host)?;
+        (at.elapsed() < age).then(|| service.clone())
     }
 
     /// Remembers a request.
@@ -206,5 +278,19 @@ impl Views {
     /// The last request about a server that this process sent.
     pub(super) fn last_sent(&self, instance: &InstanceId) -> Option<Sent> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).get(instance).copied()
+    }
+
+    /// Remembers that a server was seen on its new host in the state that it is to have, and has no lock of ours any more.
+    pub(super) fn restored(&self, instance: &InstanceId, host: String) {
+        let mut all = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= SENT_MAX {
+            all.clear();
+        }
+        all.insert(instance.clone(), host);
+    }
+
+    /// The host on which a server was seen restored; said once.
+    pub(super) fn take_restored(&self, instance: &InstanceId) -> Option<String> {
+        self.restored.lock().unwrap_or_else(PoisonError::into_inner).remove(instance)
     }
 }
