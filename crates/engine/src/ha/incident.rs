@@ -155,6 +155,31 @@ pub fn decide(
     )))
 }
 
+/// Whether a look shows instances that still wait for a place, so that it must be known what room there is.
+pub(super) fn must_place(
+    incident: &Incident,
+    segment: &Segment,
+    policy: &Policy,
+    seen: &Compute,
+    runs: &[Run],
+) -> bool {
+    let (Some(before), None) = (&incident.before, &incident.given_up) else { return false };
+    let begun: Vec<&Run> = runs.iter().filter(|run| run.state != RunState::Opened).collect();
+    let failure = Failure {
+        cloud: "",
+        host: &incident.host,
+        segment,
+        policy,
+        before,
+        seen,
+        settled: &settled(&begun, &incident.host),
+        tired: &BTreeSet::new(),
+        word: None,
+        round: begun.len() as u32 + 1,
+    };
+    !left(&failure).to_move.is_empty()
+}
+
 /// What is due for an outage that a person has given up: nothing moves any more, but what has moved becomes as it was, locks
 /// are opened, and reserved hosts on which nothing landed go back.
 fn wind_up(

@@ -4,7 +4,7 @@
 //! move outside a run, nor wake a run that a person has paused.
 
 use super::earlier;
-use super::incident::{Incident, Next, decide, has_step, lacks_proof};
+use super::incident::{Incident, Next, decide, has_step, lacks_proof, must_place};
 use super::limits::pause_before_resume_ms;
 use super::policy::{Policy, Segment};
 use crate::plan::{Planned, lint};
@@ -135,12 +135,19 @@ async fn turn(
         return go_on(seams, incident, open, lease, observer).await;
     }
     let those = incident.before.iter().flat_map(|before| before.keys().cloned()).collect();
-    let scope = Scope { on: vec![incident.host.clone()], those, room: true };
-    // A Nova that is slow, or a host that is full, takes longer to look at than the lease lasts.
-    let look = seams.cloud.look(&scope);
-    let seen = match run::keeping(store, seams.clock.as_ref(), lease, look).await? {
-        Ok(seen) => seen,
-        Err(why) => return Ok(Went::Later { ms: WAIT_MS, why }),
+    // After a round mostly nothing is left to be placed: then nobody asks every host for its room. What waits, waits for room.
+    let room = incident.waits.is_some() || !runs.iter().any(is_closed);
+    let mut scope = Scope { on: vec![incident.host.clone()], those, room };
+    let seen = loop {
+        // A Nova that is slow, or a host that is full, takes longer to look at than the lease lasts.
+        let look = seams.cloud.look(&scope);
+        match run::keeping(store, seams.clock.as_ref(), lease, look).await? {
+            Ok(seen) if !scope.room && must_place(incident, segment, policy, &seen, &runs) => {
+                scope.room = true
+            }
+            Ok(seen) => break seen,
+            Err(why) => return Ok(Went::Later { ms: WAIT_MS, why }),
+        }
     };
     if incident.before.is_none() {
         let here = |host: &Option<HostName>| host.as_ref() == Some(&incident.host);
