@@ -58,6 +58,7 @@ const COMMANDS: &[&str] = &[
     "bench rollback",
     "bench logs",
     "bench api",
+    "bench fleet",
     "demo",
 ];
 

@@ -3,6 +3,8 @@
 //! One file for each noun or concern; nothing here needs a network.
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 mod canary;
 #[cfg(test)]
 mod cloud;

@@ -28,17 +28,21 @@ pub(super) struct Cost {
     pub(super) resident_mib: f64,
 }
 
-fn command(lab: &Lab, store: &str, words: &[String]) -> Result<Command, Failure> {
+fn command(settings: &Path, store: &str, words: &[String]) -> Result<Command, Failure> {
     let own = std::env::current_exe()
         .map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
-    let mut command = Command::new(own);
-    command.arg("--config").arg(lab.settings()).arg("--state").arg(store).args(words).kill_on_drop(true);
-    Ok(command)
+    Ok(command_of(&own, settings, store, words))
+}
+
+fn command_of(program: &Path, settings: &Path, store: &str, words: &[String]) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--config").arg(settings).arg("--state").arg(store).args(words).kill_on_drop(true);
+    command
 }
 
 /// Runs the child to its end, its words shown as they are, or not at all.
 pub(super) async fn run(lab: &Lab, store: &str, words: &[String], silently: bool) -> Result<Cost, Failure> {
-    let mut command = command(lab, store, words)?;
+    let mut command = command(&lab.settings(), store, words)?;
     if silently {
         command.stdout(Stdio::null());
     }
@@ -66,9 +70,13 @@ pub(super) async fn run_into(words: &[String], file: &Path) -> Result<Cost, Fail
 }
 
 /// Starts the child as a server that says everything as JSON, one line each.
-pub(super) fn serve(lab: &Lab, store: &str) -> Result<Child, Failure> {
+/// `program` is another build of this binary, where one is to be measured.
+pub(super) fn serve(program: Option<&Path>, settings: &Path, store: &str) -> Result<Child, Failure> {
     let words = ["--format", "json", "serve"].map(str::to_owned);
-    let mut command = command(lab, store, &words)?;
+    let mut command = match program {
+        Some(program) => command_of(program, settings, store, &words),
+        None => command(settings, store, &words)?,
+    };
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command.spawn().map_err(|error| Failure::failed(error.to_string()))
 }
@@ -82,7 +90,7 @@ pub(super) fn cost(child: &Child) -> Cost {
 
 /// Runs the child until its journal says that a step is done, then interrupts it as a person would.
 pub(super) async fn run_until(lab: &Lab, store: &str, words: &[String], step: &str) -> Result<(), Failure> {
-    let mut command = command(lab, store, words)?;
+    let mut command = command(&lab.settings(), store, words)?;
     command.args(["--format", "json"]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| Failure::failed(error.to_string()))?;
     let Some(out) = child.stdout.take() else { return Err(Failure::failed("the child has no output")) };

@@ -175,7 +175,7 @@ async fn ours(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa) 
     let those = filled(context, trial, typed).await?;
     let scratch = Scratch::new(lab);
     register(&scratch.store(), trial.computes()).await?;
-    let mut server = child::serve(lab, &scratch.store())?;
+    let mut server = child::serve(None, &lab.settings(), &scratch.store())?;
     let Some(out) = server.stdout.take() else { return Err(Failure::failed("the server says nothing")) };
     let (said, mut heard) = mpsc::channel::<(Instant, Value)>(10_000);
     tokio::spawn(async move {
@@ -249,7 +249,7 @@ async fn theirs(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa
 }
 
 /// One segment with all compute nodes in a new register.
-async fn register(store: &str, computes: &[String]) -> Result<(), Failure> {
+pub(super) async fn register(store: &str, computes: &[String]) -> Result<(), Failure> {
     let store = ostler_world::store::open(store).await?;
     let now = Timestamp::now();
     let segment = Segment {

@@ -4,6 +4,7 @@
 
 mod api;
 mod child;
+mod fleet;
 mod ha;
 mod health;
 mod logs;
@@ -46,6 +47,8 @@ pub enum Bench {
     Health(health::BenchHealth),
     /// Take a full compute host's power away; measure when its instances run elsewhere.
     Ha(ha::BenchHa),
+    /// Watch a big pretended cloud, then recover a full host of it; needs no lab.
+    Fleet(fleet::BenchFleet),
 }
 
 pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failure> {
@@ -57,6 +60,7 @@ pub(super) async fn speak(context: &Context, verb: Bench) -> Result<Exit, Failur
         Bench::Api(typed) => api::api(context, typed).await,
         Bench::Health(typed) => health::health(context, typed).await,
         Bench::Ha(typed) => ha::ha(context, typed).await,
+        Bench::Fleet(typed) => fleet::fleet(context, typed).await,
     }
 }
 

@@ -54,30 +54,6 @@ impl StandIn {
         self.requests.swap(0, Ordering::Relaxed)
     }
 
-    fn catalogue(&self) -> Value {
-        let service = |kind: &str, path: &str| {
-            let endpoint = json!({
-                "id": uuid(0, kind.len()), "interface": "public", "region": "RegionOne", "region_id": "RegionOne",
-                "url": format!("http://{}{path}", self.address),
-            });
-            json!({"type": kind, "name": kind, "id": uuid(1, kind.len()), "endpoints": [endpoint]})
-        };
-        let catalogue = [
-            service("identity", "/identity/v3"),
-            service("compute", "/compute/v2.1"),
-            service("placement", "/placement"),
-            service("network", "/network"),
-            service("image", "/image"),
-            service("block-storage", "/volume/v3"),
-        ];
-        let expires = Timestamp::now() + jiff::SignedDuration::from_hours(1);
-        json!({"token": {
-            "expires_at": expires.to_string(), "issued_at": Timestamp::now().to_string(), "methods": ["password"],
-            "project": {"id": uuid(2, 0), "name": "admin"}, "user": {"id": uuid(3, 0), "name": "admin"},
-            "roles": [{"id": uuid(4, 0), "name": "admin"}], "catalog": catalogue,
-        }})
-    }
-
     /// What a path is answered; none: there is no such thing.
     fn answer(&self, path: &str, query: &str) -> Option<Value> {
         let list =
@@ -243,34 +219,12 @@ impl StandIn {
         )
     }
 
-    /// As long as Nova's own: two thousand letters.
     fn server(&self, number: usize, now: &str) -> Value {
         let (id, on) = (uuid(14, number), host(number % self.hosts));
-        let address = json!([{"version": 4, "addr": "198.18.0.1", "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": "fa:16:3e:00:00:01"}]);
-        let mut server = json!({
-            "id": id, "name": format!("instance-of-a-customer-{number}"), "status": "ACTIVE",
-            "tenant_id": uuid(8, number % PROJECTS), "user_id": uuid(3, 1), "metadata": {"role": "web", "stage": "production"},
-            "hostId": uuid(18, number), "image": {"id": uuid(9, number % IMAGES)}, "key_name": "key", "config_drive": "",
-            "flavor": {"vcpus": 2, "ram": 4096, "disk": 20, "ephemeral": 0, "swap": 0, "original_name": "m1.medium",
-                "extra_specs": {"hw:cpu_policy": "shared"}},
-            "created": now, "updated": now, "addresses": {"net": address}, "accessIPv4": "", "accessIPv6": "", "progress": 0,
-            "links": [{"rel": "self", "href": format!("http://{}/compute/v2.1/servers/{id}", self.address)},
-                {"rel": "bookmark", "href": format!("http://{}/compute/servers/{id}", self.address)}],
-            "OS-DCF:diskConfig": "MANUAL", "OS-EXT-AZ:availability_zone": "nova", "security_groups": [{"name": "default"}],
-        });
-        let more = json!({
-            "OS-SRV-USG:launched_at": now, "OS-SRV-USG:terminated_at": null, "OS-EXT-SRV-ATTR:host": on,
-            "OS-EXT-SRV-ATTR:instance_name": format!("instance-{number:08x}"), "OS-EXT-SRV-ATTR:hypervisor_hostname": on,
-            "OS-EXT-SRV-ATTR:reservation_id": "r-00000000", "OS-EXT-SRV-ATTR:launch_index": 0, "OS-EXT-SRV-ATTR:hostname": "instance",
-            "OS-EXT-SRV-ATTR:kernel_id": "", "OS-EXT-SRV-ATTR:ramdisk_id": "", "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
-            "OS-EXT-SRV-ATTR:user_data": null, "OS-EXT-STS:task_state": null, "OS-EXT-STS:vm_state": "active",
-            "OS-EXT-STS:power_state": 1, "os-extended-volumes:volumes_attached":
-                if number < self.instances / 2 { json!([{"id": uuid(19, number), "delete_on_termination": false}]) } else { json!([]) },
-            "host_status": "UP", "locked": false, "locked_reason": null, "description": null, "tags": [], "trusted_image_certificates": null,
-            "server_groups": [],
-        });
-        if let (Value::Object(server), Value::Object(more)) = (&mut server, more) {
-            server.extend(more);
+        let mut server = server(self.address, number, (&id, &on), now);
+        if number < self.instances / 2 {
+            let volumes = json!([{"id": uuid(19, number), "delete_on_termination": false}]);
+            server["os-extended-volumes:volumes_attached"] = volumes;
         }
         server
     }
@@ -307,12 +261,68 @@ impl StandIn {
     }
 }
 
+/// What a login is answered: a token for an hour, and where the services of a cloud at this address are.
+pub(super) fn catalogue(address: SocketAddr) -> Value {
+    let service = |kind: &str, path: &str| {
+        let endpoint = json!({
+            "id": uuid(0, kind.len()), "interface": "public", "region": "RegionOne", "region_id": "RegionOne",
+            "url": format!("http://{address}{path}"),
+        });
+        json!({"type": kind, "name": kind, "id": uuid(1, kind.len()), "endpoints": [endpoint]})
+    };
+    let catalogue = [
+        service("identity", "/identity/v3"),
+        service("compute", "/compute/v2.1"),
+        service("placement", "/placement"),
+        service("network", "/network"),
+        service("image", "/image"),
+        service("block-storage", "/volume/v3"),
+    ];
+    let expires = Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    json!({"token": {
+        "expires_at": expires.to_string(), "issued_at": Timestamp::now().to_string(), "methods": ["password"],
+        "project": {"id": uuid(2, 0), "name": "admin"}, "user": {"id": uuid(3, 0), "name": "admin"},
+        "roles": [{"id": uuid(4, 0), "name": "admin"}], "catalog": catalogue,
+    }})
+}
+
+/// A server as long as Nova's own: two thousand letters. The pair is its identity and its host.
+pub(super) fn server(address: SocketAddr, number: usize, (id, on): (&str, &str), now: &str) -> Value {
+    let addresses = json!([{"version": 4, "addr": "198.18.0.1", "OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": "fa:16:3e:00:00:01"}]);
+    let mut server = json!({
+        "id": id, "name": format!("instance-of-a-customer-{number}"), "status": "ACTIVE",
+        "tenant_id": uuid(8, number % PROJECTS), "user_id": uuid(3, 1), "metadata": {"role": "web", "stage": "production"},
+        "hostId": uuid(18, number), "image": {"id": uuid(9, number % IMAGES)}, "key_name": "key", "config_drive": "",
+        "flavor": {"vcpus": 2, "ram": 4096, "disk": 20, "ephemeral": 0, "swap": 0, "original_name": "m1.medium",
+            "extra_specs": {"hw:cpu_policy": "shared"}},
+        "created": now, "updated": now, "addresses": {"net": addresses}, "accessIPv4": "", "accessIPv6": "", "progress": 0,
+        "links": [{"rel": "self", "href": format!("http://{address}/compute/v2.1/servers/{id}")},
+            {"rel": "bookmark", "href": format!("http://{address}/compute/servers/{id}")}],
+        "OS-DCF:diskConfig": "MANUAL", "OS-EXT-AZ:availability_zone": "nova", "security_groups": [{"name": "default"}],
+    });
+    let more = json!({
+        "OS-SRV-USG:launched_at": now, "OS-SRV-USG:terminated_at": null, "OS-EXT-SRV-ATTR:host": on,
+        "OS-EXT-SRV-ATTR:instance_name": format!("instance-{number:08x}"), "OS-EXT-SRV-ATTR:hypervisor_hostname": on,
+        "OS-EXT-SRV-ATTR:reservation_id": "r-00000000", "OS-EXT-SRV-ATTR:launch_index": 0, "OS-EXT-SRV-ATTR:hostname": "instance",
+        "OS-EXT-SRV-ATTR:kernel_id": "", "OS-EXT-SRV-ATTR:ramdisk_id": "", "OS-EXT-SRV-ATTR:root_device_name": "/dev/vda",
+        "OS-EXT-SRV-ATTR:user_data": null, "OS-EXT-STS:task_state": null, "OS-EXT-STS:vm_state": "active",
+        "OS-EXT-STS:power_state": 1, "os-extended-volumes:volumes_attached": [],
+        "host_status": "UP", "locked": false, "locked_reason": null, "description": null, "tags": [], "trusted_image_certificates": null,
+        "server_groups": [],
+    });
+    if let (Value::Object(server), Value::Object(more)) = (&mut server, more) {
+        server.extend(more);
+    }
+    server
+}
+
 /// The identity of the n-th thing of a kind: the last part is its number.
-fn uuid(kind: usize, number: usize) -> String {
+pub(super) fn uuid(kind: usize, number: usize) -> String {
     format!("{kind:08x}-0000-4000-8000-{number:012x}")
 }
 
-fn host(number: usize) -> String {
+/// The name of the n-th host.
+pub(super) fn host(number: usize) -> String {
     format!("cmp{:04}", number + 1)
 }
 
@@ -322,7 +332,7 @@ async fn answer(State(cloud): State<Arc<StandIn>>, request: Request<Body>) -> Re
     let path = request.uri().path();
     let is_login = request.method() == Method::POST && path == "/identity/v3/auth/tokens";
     let (status, body) = match is_login {
-        true => (StatusCode::CREATED, cloud.catalogue()),
+        true => (StatusCode::CREATED, catalogue(cloud.address)),
         false => match cloud.answer(path, request.uri().query().unwrap_or_default()) {
             Some(body) => (StatusCode::OK, body),
             // Whoever asks at the root is told that somebody is there.

@@ -25,6 +25,11 @@ const RECORDS_AGE_MAX: Duration = Duration::from_secs(3);
 /// at a time, a minute each.
 const QUEUED_MAX: Duration = Duration::from_secs(900);
 
+/// From how many evacuations to one host on the list of its servers is asked for, and not each server by its own name. A list
+/// holds everything that runs there, most of which nobody waits for: where a host's instances are spread over a large cloud, lists
+/// would be a hundred times what is asked after.
+const LISTED_FROM: usize = 4;
+
 /// Where a server is, and the newest record of its evacuation.
 struct Found {
     server: Option<Server>,
@@ -50,11 +55,15 @@ impl ComputeSide {
     ) -> Result<Found, ApiError> {
         let records = self.views.evacuations(&self.api, source, records_since).await?;
         let newest = records.iter().find(|record| record.server == instance.as_str()).cloned();
+        let target = newest.as_ref().filter(|record| record.stage() != MoveStage::Failed);
+        let target = target.and_then(|record| record.target.as_deref());
         let mut places = vec![source.clone()];
-        if let Some(Migration { target: Some(target), .. }) =
-            newest.as_ref().filter(|record| record.stage() != MoveStage::Failed)
-        {
-            places.insert(0, HostName::new(target.clone()));
+        if let Some(target) = target {
+            let comes = |record: &&Migration| record.target.as_deref() == Some(target);
+            match records.iter().filter(comes).take(LISTED_FROM).count() {
+                LISTED_FROM => places.insert(0, HostName::new(target)),
+                _ => places.clear(),
+            }
         }
         for place in places {
             let servers = self.views.servers(&self.api, &place, servers_since).await?;
