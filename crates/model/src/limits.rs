@@ -27,6 +27,9 @@ pub const UNKNOWN_PAUSE_MAX_MS: i64 = 30_000;
 /// How often a guard may fail before a step that has not begun asks for a person.
 pub const POSTPONEMENTS_MAX: u16 = 10;
 
+/// How long after its guards a step's effect may begin: a machine that got power meanwhile runs no guest so soon.
+pub const BEGIN_WITHIN_MS: i64 = 30_000;
+
 /// Pause before a guard that failed is looked at again.
 pub const POSTPONED_PAUSE_MS: i64 = 1_000;
 

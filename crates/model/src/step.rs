@@ -633,4 +633,7 @@ pub struct Job {
     pub on: Target,
     /// How long it may take.
     pub limit_s: u32,
+    /// Until when it may begin, on the driver's clock: what its guards have found is too old after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Timestamp>,
 }

@@ -13,7 +13,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use ostler_model::Timestamp;
 use ostler_model::event::{Actor, Entry, Event, Outcome, Verdict, Why};
 use ostler_model::ids::{RunId, StepId};
-use ostler_model::limits::POSTPONED_PAUSE_MS;
+use ostler_model::limits::{BEGIN_WITHIN_MS, POSTPONED_PAUSE_MS};
 use ostler_model::step::{Does, Gate, Job};
 
 /// How often the journal's tail is read for words of a person while steps are under way.
@@ -268,6 +268,7 @@ impl<'a> Driver<'a> {
                 Ok(())
             }
             Happened::Guarded { at, result } => {
+                let guarded = self.seams.clock.now();
                 let run = &self.run;
                 let step = run.step(at).id.clone();
                 // A person may have paused the run, or another step may have drawn on the budget, meanwhile.
@@ -292,7 +293,8 @@ impl<'a> Driver<'a> {
                 }
                 // A store that took its time has taken it from the lease: the intent stands, and whoever drives settles it.
                 self.holds()?;
-                let (seams, job, since) = (self.seams, job(run, at), logs_since(run, at));
+                let by = (!run.step(at).guard.is_empty()).then(|| later(guarded, BEGIN_WITHIN_MS));
+                let (seams, job, since) = (self.seams, Job { by, ..job(run, at) }, logs_since(run, at));
                 self.under_way.push(Box::pin(async move {
                     let outcome = routed::carry_out(seams, &job, since).await;
                     Happened::Settled { step: job.step, attempt: job.attempt, outcome }
@@ -412,6 +414,7 @@ fn job(run: &Run, at: usize) -> Job {
         does: step.does.clone(),
         on: step.on.clone(),
         limit_s: step.limit_s,
+        by: None,
     }
 }
 

@@ -161,6 +161,9 @@ static NEXT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\n__CURSO
 
 /// Bytes of one record of `journalctl -o export` below its first line.
 pub(crate) fn export_length(below: &[u8]) -> usize {
+    if below.starts_with(b"__CURSOR=") {
+        return 0;
+    }
     NEXT.find(below).map_or(below.len(), |at| at + 1)
 }
 

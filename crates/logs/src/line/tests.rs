@@ -320,6 +320,13 @@ fn every_form_is_known_by_its_line() {
 }
 
 #[test]
+fn a_record_of_a_journal_that_is_only_begun_takes_nothing_from_the_next() {
+    let second = b"__CURSOR=b\nPRIORITY=3\nMESSAGE=it failed\n";
+    assert_eq!(head(b"__CURSOR=a", second).unwrap().severity, Severity::Info);
+    assert_eq!(head(b"__CURSOR=b", &second[11..]).unwrap().severity, Severity::Error);
+}
+
+#[test]
 fn what_continues_a_record_has_no_head() {
     for line in [
         "",

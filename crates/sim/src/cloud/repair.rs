@@ -141,6 +141,7 @@ impl SimCloud {
                 does: step.does.clone(),
                 on: step.on.clone(),
                 limit_s: step.limit_s,
+                by: None,
             };
             let hosts = parts(&job);
             let key = (run.clone(), step.id.clone(), *attempt);

@@ -4,11 +4,12 @@
 
 use super::Outage;
 use super::look::stage;
+use crate::clock::SimClock;
 use crate::nova::{
     Caller, EvacuateRequest, Instance as SimInstance, InstanceId as SimId, Migration, MigrationFilter,
     MigrationKind, MigrationStatus, NovaError, ServiceChange, ServiceSeen, VmState as SimState,
 };
-use ostler_engine::seam::{Called, Cloud, Fut};
+use ostler_engine::seam::{Called, Clock, Cloud, Fut};
 use ostler_model::compute::{Compute, MoveStage, Scope};
 use ostler_model::event::{Facts, Outcome, Why};
 use ostler_model::ids::{HostName, InstanceId};
@@ -32,7 +33,8 @@ const FOLLOW_MS: u64 = 60_000;
 /// Pages of a list that are read: far more than a host has instances.
 pub(super) const PAGES_MAX: usize = 1_000;
 
-pub(super) struct SimCompute(pub(super) Arc<Outage>);
+/// The pretended Nova as one Ostler speaks to it, whose clock may run apart.
+pub(super) struct SimCompute(pub(super) Arc<Outage>, pub(super) SimClock);
 
 pub(super) type Asked<T> = Result<T, NovaError>;
 
@@ -157,6 +159,10 @@ impl SimCompute {
         let attempt = usize::from(job.attempt.max(1)) - 1;
         let host = targets.get(attempt).or(targets.last()).cloned().flatten();
         let request = EvacuateRequest { host, ..EvacuateRequest::default() };
+        // The last thing before the request, as in the real one.
+        if job.by.is_some_and(|by| self.1.now() > by) {
+            return Err(Why::new("it took too long to come to it: its host is looked at anew"));
+        }
         let asked = self
             .ask(|ground, now, by| {
                 ground.judge_request(now, source, id);

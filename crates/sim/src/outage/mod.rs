@@ -31,10 +31,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How old a proof may be when a request that relies on it is made. A reading is of the moment in which a controller was
-/// asked: the slowest one answers eight seconds later, and what is looked up before the request takes three or four when
-/// the API is ill. A machine that gets power in that time runs no guest yet: that takes it longer. One that does run the
-/// guest is a breach however young the proof is.
-const PROOF_AGE_MS: u64 = 12_000;
+/// asked: the slowest one answers eight seconds later, and half a minute after that nothing may begin any more. A machine that
+/// gets power in that time runs no guest yet: that takes it longer. One that does run the guest is a breach however young the
+/// proof is.
+const PROOF_AGE_MS: u64 = 38_000;
 
 /// Something that happens to the cloud by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,7 +234,7 @@ impl Outage {
     pub fn seams(self: &Arc<Self>, store: Arc<MemoryStore>, clock: SimClock, seed: u64) -> Seams {
         let store: Arc<dyn Store> = store;
         Seams {
-            cloud: Arc::new(compute::SimCompute(Arc::clone(self))),
+            cloud: Arc::new(compute::SimCompute(Arc::clone(self), clock.clone())),
             nodes: Arc::new(nodes::SimComputeNodes(Arc::clone(self))),
             power: Arc::new(power::SimControllers(Arc::clone(self))),
             store,

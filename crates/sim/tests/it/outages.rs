@@ -114,6 +114,12 @@ fn a_spare_that_fails_while_a_plan_for_it_waits_for_its_proof_stays_disabled() {
 }
 
 #[test]
+fn a_server_that_stood_still_before_a_move_looks_at_the_power_anew() {
+    // It is stopped for a minute between the guard and the request, and the host gets power meanwhile.
+    assert_eq!(tell(&Story::of(1_463)).breaches, []);
+}
+
+#[test]
 fn when_all_hosts_are_silent_nothing_is_fenced() {
     let cut = |name: &str| (60_000, Trouble::IsCut(HostName::new(name)));
     let troubles = ["cmp1", "cmp2", "cmp3", "spare1"].map(cut).to_vec();

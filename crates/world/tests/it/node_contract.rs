@@ -49,7 +49,7 @@ impl Ground<'_> {
     fn job(&self, step: &str, at: usize, does: Does) -> Job {
         let host = self.hosts[at].clone();
         let (run, step) = (self.run.clone(), StepId::new(format!("{host}-{step}")));
-        Job { run, step, attempt: 1, does, on: Target::Node(host), limit_s: 120 }
+        Job { run, step, attempt: 1, does, on: Target::Node(host), limit_s: 120, by: None }
     }
 
     /// Asks until somebody knows, as a driver would.

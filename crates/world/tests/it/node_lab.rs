@@ -70,6 +70,7 @@ impl Lab {
             does,
             on: Target::Node(HostName::from(host)),
             limit_s,
+            by: None,
         }
     }
 

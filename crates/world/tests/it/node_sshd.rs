@@ -38,6 +38,7 @@ fn job() -> Job {
         does: Does::StartUnits { units: vec!["a.service".into()], packages: Vec::new() },
         on: Target::Node(HostName::from("ctl1")),
         limit_s: 10,
+        by: None,
     }
 }
 

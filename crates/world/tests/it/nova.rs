@@ -49,7 +49,7 @@ pub(crate) fn side(fake: &Fake) -> ComputeSide {
 
 fn job(does: Does, attempt: u16) -> Job {
     let on = Target::Node(HostName::new("cmp1"));
-    Job { run: RunId::new("run"), step: StepId::new("step"), attempt, does, on, limit_s: 60 }
+    Job { run: RunId::new("run"), step: StepId::new("step"), attempt, does, on, limit_s: 60, by: None }
 }
 
 fn evacuation(vm: &str, targets: &[Option<&str>]) -> Does {
@@ -75,7 +75,8 @@ fn done(outcome: &Outcome) -> &ostler_model::event::Facts {
     }
 }
 
-/// Moves twenty servers from cmp1 and gives them their state back, so many at once. Answers the requests that it took.
+/// Moves twenty servers from cmp1, so many at once, and gives them their state back: the next one does not wait for that.
+/// Answers the requests that it took.
 async fn twenty_moved(fake: &Fake, side: &ComputeSide, at_once: usize) -> u64 {
     fake.declare_down("cmp1");
     let moves = (0..20).map(|at| async move {
@@ -83,12 +84,15 @@ async fn twenty_moved(fake: &Fake, side: &ComputeSide, at_once: usize) -> u64 {
         let target = if at % 2 == 0 { "cmp2" } else { "cmp3" };
         let moved = run(side, &job(evacuation(&vm, &[Some(target)]), 1)).await.unwrap();
         assert_eq!(done(&moved)["host"], target);
+        (at, vm)
+    });
+    let settled = futures_util::stream::iter(moves).buffer_unordered(at_once).map(|(at, vm)| async move {
         let state = if at % 5 == 4 { Wanted::Stopped } else { Wanted::Active };
         let (instance, source) = (InstanceId::new(vm), HostName::new("cmp1"));
         let restored = Does::Settle { instance, source, state, lock: LOCK.into() };
         done(&run(side, &job(restored, 1)).await.unwrap());
     });
-    futures_util::stream::iter(moves).buffer_unordered(at_once).collect::<Vec<()>>().await;
+    settled.buffer_unordered(20).collect::<Vec<()>>().await;
     fake.with(|state| {
         assert_eq!(state.tokens, 1);
         assert!(state.vms.values().all(|vm| vm.host != "cmp1" && vm.lock.is_none()), "{:?}", state.vms);
@@ -136,6 +140,17 @@ async fn what_nova_refuses_is_known_not_to_have_happened() {
     let fake = Fake::start(1).await;
     let why = run(&side(&fake), &job(evacuation("vm-0000", &[None]), 1)).await.unwrap_err();
     assert!(why.what.contains("400: Compute service of cmp1 is still in use."), "{why}");
+}
+
+#[tokio::test]
+async fn an_evacuation_whose_proof_of_power_off_is_too_old_is_not_sent() {
+    let fake = Fake::start(1).await;
+    fake.declare_down("cmp1");
+    let by = Some(ostler_model::Timestamp::now() - jiff::SignedDuration::from_secs(1));
+    let late = Job { by, ..job(evacuation("vm-0000", &[None]), 1) };
+    let why = run(&side(&fake), &late).await.unwrap_err();
+    assert!(why.what.contains("its host is looked at anew"), "{why}");
+    assert_eq!(fake.evacuations_asked(), 0);
 }
 
 #[tokio::test]

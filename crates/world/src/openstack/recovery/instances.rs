@@ -7,6 +7,7 @@ use super::super::error::ApiError;
 use super::super::nova::{Migration, Server, WakesUp};
 use super::views::Sent;
 use super::{ComputeSide, LOOK_PAUSE, Now, SEEN_WITHIN, in_doubt_yes, so};
+use ostler_model::Timestamp;
 use ostler_model::compute::MoveStage;
 use ostler_model::event::{Facts, Outcome, Why};
 use ostler_model::ids::{HostName, InstanceId};
@@ -100,6 +101,7 @@ impl ComputeSide {
         target: Option<&HostName>,
         reset: bool,
         lock: &str,
+        by: Option<Timestamp>,
     ) -> Result<(), Why> {
         let now = Instant::now();
         let last = self.views.last_sent(instance);
@@ -121,6 +123,12 @@ impl ComputeSide {
         }
         if reset && server.vm_state != "error" {
             self.known(self.api.reset_server(instance.as_str(), true).await)?;
+        }
+        // Whoever was stopped on the way, or waited too long for an answer, relies on no proof of power off from before.
+        if by.is_some_and(|by| Timestamp::now() > by) {
+            return Err(Why::new(format!(
+                "it took too long to come to {instance}: its host is looked at anew"
+            )));
         }
         let before = found.newest.map_or(0, |record| record.id);
         // Remembered before it is sent: whatever happens, no view from before counts any more.

@@ -82,7 +82,7 @@ impl ComputeSide {
             }
             Does::Evacuate { instance, source, targets, reset, lock } => {
                 let target = target_of(targets, job.attempt);
-                self.begin_evacuation(instance, source, target, *reset, lock).await
+                self.begin_evacuation(instance, source, target, *reset, lock, job.by).await
             }
             Does::Settle { instance, source, state, lock } => {
                 let limit = Duration::from_secs(job.limit_s.into());
