@@ -63,7 +63,7 @@ impl Lab {
         if !ground.has_cloud() {
             return Err(LabError::refused(
                 "this lab has no power controllers",
-                "make one with `ostler lab up --with nova`",
+                "make one with `ostler lab up --release 2025.1 --with nova`",
             ));
         }
         let secrets = Secrets::read(&self.secrets_path())?;

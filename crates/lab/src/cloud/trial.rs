@@ -49,7 +49,7 @@ impl Lab {
         if !ground.has_cloud() || ground.computes().len() < 3 {
             return Err(LabError::refused(
                 "this lab has no Nova, or fewer than three compute nodes",
-                "make one with `ostler lab up --with nova --computes 4`",
+                "make one with `ostler lab up --release 2025.1 --with nova --computes 4`",
             ));
         }
         let secrets = Secrets::read(&self.secrets_path())?;

@@ -41,14 +41,14 @@ const WATCHING_SERVICES: &str = "GET /v2.1/os-services";
 /// Who is measured beside ostler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Against {
-    /// Masakari, where the lab has it: `ostler lab up --with nova --with masakari`.
+    /// Masakari, where the lab has it: `ostler lab up --release 2025.1 --with nova --with masakari`.
     Masakari,
 }
 
 /// Take a full compute host's power away; measure when its instances run elsewhere.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  ostler lab up --name ha --controllers 1 --with nova --with masakari --computes 4
+  ostler lab up --name ha --release 2025.1 --controllers 1 --with nova --with masakari --computes 4
   ostler bench ha --name ha --against masakari")]
 pub struct BenchHa {
     #[command(flatten)]
@@ -82,8 +82,9 @@ pub(super) async fn ha(context: &Context, typed: BenchHa) -> Result<Exit, Failur
     let lab = typed.which.lab()?;
     let trial = lab.trial().await.map_err(failure)?;
     if typed.against.is_some() && !trial.has_masakari {
-        return Err(Failure::usage("this lab has no Masakari")
-            .hint("make one with `ostler lab up --with nova --with masakari --computes 4`"));
+        return Err(Failure::usage("this lab has no Masakari").hint(
+            "make one with `ostler lab up --release 2025.1 --with nova --with masakari --computes 4`",
+        ));
     }
     if !trial.computes().contains(&typed.host) {
         return Err(Failure::usage(format!("there is no compute node `{}` in this lab", typed.host))

@@ -111,16 +111,24 @@ impl OpenStack {
         self.nova_list(&path, "servers", version, &doing, Server::read).await
     }
 
-    /// Every project's locked servers, with all details; none, where Nova cannot list them apart.
-    pub async fn locked_servers(&self) -> Result<Option<Vec<Server>>, ApiError> {
+    /// Every project's locked servers, with all details, and at most one more than so many: then there are too many of them.
+    /// None, where Nova cannot list them apart.
+    pub async fn locked_servers(&self, at_most: usize) -> Result<Option<Vec<Server>>, ApiError> {
         let doing = "listing the locked servers";
         let version = self.version(&COMPUTE, TELLS, doing).await?;
         // What an older version does not know it would pass over, and list every server.
         if version < LOCK_REASON {
             return Ok(None);
         }
-        let path = "/servers/detail?all_tenants=1&locked=true";
-        self.nova_list(path, "servers", version, doing, Server::read).await.map(Some)
+        // One page: whoever finds it full needs no more of it.
+        let limit = at_most + 1;
+        let path = format!("/servers/detail?all_tenants=1&locked=true&limit={limit}");
+        let reply = self.nova(Method::GET, &path, version, None, doing).await?;
+        let odd = |what| ApiError::Odd { doing: doing.to_owned(), what, request: reply.request.clone() };
+        let page = reply.body.get("servers").and_then(Value::as_array);
+        let page = page.ok_or_else(|| odd("it holds no list `servers`".to_owned()))?;
+        let read: Result<Vec<Server>, String> = page.iter().take(limit).map(Server::read).collect();
+        read.map(Some).map_err(odd)
     }
 
     /// One server; none, if Nova has no such server (any more).

@@ -220,7 +220,11 @@ impl Views {
         let found = self
             .locked
             .get(since, self.pause(GATHER), async || {
-                let found = api.locked_servers().await?;
+                // Found out while this one waited for its turn.
+                if self.locked_is_of_no_use.load(Relaxed) {
+                    return Ok(Vec::new());
+                }
+                let found = api.locked_servers(LOCKED_MAX).await?;
                 let is_short = found.as_ref().is_some_and(|found| found.len() <= LOCKED_MAX);
                 self.locked_is_of_no_use.store(!is_short, Relaxed);
                 Ok(found.unwrap_or_default())

@@ -209,6 +209,12 @@ impl Cloud {
             (&Method::GET, ["servers", "detail"]) => {
                 let marker = question.query.get("marker").and_then(|id| InstanceId::parse(id));
                 let filter = ServerFilter { host, vm_state: None };
+                if question.query.contains_key("locked") {
+                    let limit = question.query.get("limit").and_then(|limit| limit.parse().ok());
+                    let found = locked(nova, (now, by), &filter, limit.unwrap_or(usize::MAX))?;
+                    let listed = found.iter().map(|one| bodies::server(self.address, one, now)).collect();
+                    return Ok(good("lists of servers", self.page("servers", listed, question, None)));
+                }
                 let found = nova.list_servers(now, by, &filter, None, marker)?;
                 let listed = found.servers.iter().map(|one| bodies::server(self.address, one, now)).collect();
                 let next = found.next.map(|id| id.to_string());
@@ -379,6 +385,26 @@ fn refused(error: NovaError) -> Told {
     let code = error.status().unwrap_or(500);
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     ("refusals", status, json!({"badRequest": {"code": code, "message": error.to_string()}}))
+}
+
+/// The locked servers, at most so many.
+fn locked(
+    nova: &mut Nova,
+    (now, by): (u64, Caller),
+    filter: &ServerFilter,
+    limit: usize,
+) -> Result<Vec<Instance>, NovaError> {
+    let (mut found, mut marker) = (Vec::new(), None);
+    loop {
+        let page = nova.list_servers(now, by, filter, None, marker)?;
+        found.extend(page.servers.into_iter().filter(|one| one.locked));
+        match page.next {
+            Some(next) if found.len() < limit => marker = Some(next),
+            _ => break,
+        }
+    }
+    found.truncate(limit);
+    Ok(found)
 }
 
 /// The microversion that a request asks for.
