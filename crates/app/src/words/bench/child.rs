@@ -78,7 +78,11 @@ pub(super) fn serve(program: Option<&Path>, settings: &Path, store: &str) -> Res
         None => command(settings, store, &words)?,
     };
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    command.spawn().map_err(|error| Failure::failed(error.to_string()))
+    command.spawn().map_err(|error| match program {
+        Some(program) => Failure::usage(format!("cannot start {}: {error}", program.display()))
+            .hint("name an ostler that can be run with `--server`"),
+        None => Failure::failed(format!("cannot start this program again: {error}")),
+    })
 }
 
 /// What a child that runs has cost so far; its wall time is not known.

@@ -104,7 +104,8 @@ pub(super) async fn fleet(context: &Context, typed: BenchFleet) -> Result<Exit, 
         return Err(Failure::usage(format!(
             "{} instances cannot be on one host where there are {}",
             typed.full, typed.instances
-        )));
+        ))
+        .hint("take a greater `--instances`, or a smaller `--full`"));
     }
     let home = std::env::temp_dir().join(format!("ostler-bench-fleet-{}", std::process::id()));
     std::fs::create_dir_all(&home).map_err(broke)?;
