@@ -14,12 +14,13 @@ use ostler_engine::plan::{
 };
 use ostler_engine::run::{Run, Status, load};
 use ostler_engine::seam::Store;
+use ostler_model::Timestamp;
 use ostler_model::canary::Suite;
 use ostler_model::catalogue::Service;
 use ostler_model::check::{Finding, Severity};
 use ostler_model::event::Why;
 use ostler_model::ids::{HostName, PlanId, ServiceName};
-use ostler_model::inventory::Inventory;
+use ostler_model::inventory::{INVENTORY_FORMAT, Inventory};
 use ostler_model::plan::{Plan, Purpose, Report, Strategy};
 use ostler_model::release::Series;
 use ostler_model::step::Does;
@@ -73,6 +74,14 @@ impl Offer {
     pub fn of(planned: Planned, seen: Inventory) -> Offer {
         let Planned { plan, report } = planned;
         Offer { schedule: schedule(&plan), findings: lint(&plan), plan, report, seen, rehearsed: None }
+    }
+
+    /// What is offered of a plan that was made from the compute side only.
+    pub fn of_compute(planned: Planned, taken: Timestamp) -> Offer {
+        let cloud = planned.plan.body.cloud.clone();
+        let seen =
+            Inventory { format: INVENTORY_FORMAT, cloud, taken, nodes: BTreeMap::new(), gaps: Vec::new() };
+        Offer::of(planned, seen)
     }
 
     /// Refuses what must never run: a plan with errors, or a cloud that is not well.

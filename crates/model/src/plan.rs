@@ -13,7 +13,10 @@ use std::fmt;
 use std::io::{self, BufWriter};
 
 /// The newest format of a stored plan. A reader refuses a newer one.
-pub const PLAN_FORMAT: u16 = 4;
+pub const PLAN_FORMAT: u16 = 5;
+
+/// The format of plans that have no purpose, verb or field that came with the fifth one.
+pub const PLAN_FORMAT_FOURTH: u16 = 4;
 
 /// The format of plans that have no verb or field that came with the fourth one.
 pub const PLAN_FORMAT_THIRD: u16 = 3;
@@ -140,6 +143,11 @@ pub enum Purpose {
         /// The host.
         host: HostName,
     },
+    /// Take a host out of use, because somebody works on it.
+    Maintain {
+        /// The host.
+        host: HostName,
+    },
 }
 
 impl fmt::Display for Purpose {
@@ -151,6 +159,7 @@ impl fmt::Display for Purpose {
             Purpose::Rollback { of, way } => write!(f, "roll back run {of}, {way}"),
             Purpose::Recover { what, round } => write!(f, "recover {what}, part {round}"),
             Purpose::Return { host } => write!(f, "return {host}"),
+            Purpose::Maintain { host } => write!(f, "put {host} into maintenance"),
         }
     }
 }

@@ -275,6 +275,29 @@ fn a_host_that_nobody_can_prove_dead_waits_for_a_word() {
 }
 
 #[test]
+fn a_host_is_worked_on_and_nothing_is_fenced_while_it_is_down() {
+    told(async {
+        let mut ground = ground().await;
+        ground.types("ostler ha maintain cmp1 --because 'new memory' --dry-run").await;
+        ground.types("ostler ha maintain cmp1 --because 'new memory' --yes --no-progress").await;
+        ground.types("ostler ha maintain cmp1 --because again").await;
+        let orders = |ground: &Ground| ground.outage.ground().power.orders(&"cmp1".into());
+        ground.happens(vec![Trouble::Dies("cmp1".into())]).await;
+        ground.reported().await;
+        ground.attended(600).await;
+        ground.types("ostler ha status").await;
+        assert_eq!(orders(&ground), 0, "nobody switches a machine that is worked on");
+        assert_eq!(ground.outage.ground().nova.host(&"cmp1".into()).unwrap().instances.len(), 3);
+        ground.happens(vec![Trouble::Boots("cmp1".into())]).await;
+        ground.attended(300).await;
+        ground.types("ostler ha return cmp1 --yes --no-progress").await;
+        ground.types("ostler ha status --limit 0").await;
+        assert!(!ground.host().await.is_out());
+        insta::assert_snapshot!(ground.page());
+    });
+}
+
+#[test]
 fn a_person_stops_tries_again_and_switches_off() {
     told(async {
         let mut ground = ground().await;

@@ -61,6 +61,7 @@ pub fn command(plan: &Plan) -> String {
         Purpose::Rollback { of, .. } => format!("ostler run rollback {of}"),
         Purpose::Recover { .. } => "ostler ha status".to_owned(),
         Purpose::Return { host } => format!("ostler ha return {host}"),
+        Purpose::Maintain { host } => format!("ostler ha maintain {host}"),
     }
 }
 
@@ -131,7 +132,9 @@ pub fn rule(printer: &Printer, title: &str) -> String {
 
 fn down(printer: &Printer, offer: &Offer) -> String {
     let outages = &offer.schedule.outages;
-    let is_of_host = matches!(offer.plan.body.purpose, Purpose::Recover { .. } | Purpose::Return { .. });
+    let purpose = &offer.plan.body.purpose;
+    let is_of_host =
+        matches!(purpose, Purpose::Recover { .. } | Purpose::Return { .. } | Purpose::Maintain { .. });
     if is_of_host && outages.is_empty() {
         // No service of the cloud is touched.
         return String::new();
@@ -169,7 +172,7 @@ fn finals(printer: &Printer, offer: &Offer) -> String {
             let none = "there is no point of no return; `ostler run rollback RUN --dry-run` says what the way back costs";
             list(printer, Ink::Heading, "Way back", &[none.to_owned()])
         }
-        (true, Purpose::Rollback { .. } | Purpose::Recover { .. } | Purpose::Return { .. }) => String::new(),
+        (true, _) => String::new(),
     }
 }
 

@@ -410,6 +410,35 @@ fn a_host_whose_compute_process_stays_away_gets_nothing_new() {
     assert_eq!(on_host(&host), before);
 }
 
+#[test]
+#[ignore = "needs root and a lab: ./test lab"]
+fn a_host_that_is_worked_on_is_switched_off_and_nothing_moves() {
+    whole();
+    let server = Server::start("auto", &[]);
+    let host = busiest(&[]);
+    let before = on_host(&host);
+    let words = ["ha", "maintain", &host, "--because", "new memory", "--yes"];
+    let ended = server.command(&words).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let service = services().into_iter().find(|service| service["host"] == host.as_str()).unwrap();
+    assert_eq!(service["disabled_reason"], "ostler: maintenance: new memory", "{service}");
+    assert_eq!(server.host(&host)["on_maintenance"], true);
+    lab(&["kill", &host]).expect(0);
+    wait_until("nova sees the node down", SEEN_LIMIT, || service_state(&host) == "down");
+    std::thread::sleep(NOT_DEAD_FOR);
+    assert!(server.notifications("COMPUTE_HOST").is_empty());
+    assert_eq!(on_host(&host), before);
+    server.returned(&host);
+    // Nova starts no guests of a host that had no power: their owners do.
+    for id in &before {
+        act(id, &json!({ "reboot": { "type": "HARD" } }));
+    }
+    wait_until("the guests run again", MOVE_LIMIT, || {
+        let running = guests(&host, "running");
+        before.iter().all(|id| running.contains(id) && host_of(id).1 == "ACTIVE")
+    });
+}
+
 /// More kills than a recovery has entries.
 const KILLS_MAX: usize = 300;
 

@@ -127,6 +127,11 @@ pub fn decide(
         if does_something {
             return Ok(Next::Plan(Box::new(planned)));
         }
+        // Who waits is its owner's again meanwhile: an earlier outage, whose new host this one was, may have locked it.
+        let locked = unsettled(&failure, &left);
+        if !locked.is_empty() {
+            return Ok(Next::Plan(Box::new(settle_only(&failure, &locked)?)));
+        }
         let count = left.to_move.len();
         let what = format!("{count} instances wait for a host with room for them");
         return Ok(Next::Wait(Why::new(what).hint("add a reserved host to the segment, or make room")));
@@ -148,6 +153,12 @@ pub fn decide(
             .collect();
         let what = format!("after {rounds} rounds these are not back: {}", names.join(", "));
         return Ok(Next::Ask(Why::new(what).hint("find out why, then retry, or acknowledge")));
+    }
+    if let Some((_, _, place)) = left.stranded.first() {
+        let names: Vec<&str> = left.stranded.iter().map(|(_, before, _)| before.name.as_str()).collect();
+        let what = format!("the new host of {} is dead, too, for example {place}", named(&names));
+        let hint = "its own outage moves them on; `ostler ha return HOST` brings it back";
+        return Ok(Next::Wait(Why::new(what).hint(hint)));
     }
     let (back, gone, alone) = (left.back.len(), left.gone.len(), left.alone.len());
     Ok(Next::Over(format!(
@@ -207,14 +218,22 @@ fn wind_up(
         return Ok(Next::Plan(Box::new(give_back(failure, &unused)?)));
     }
     let mut what = format!("given up by {}: {}", word.who, word.why);
-    let names: Vec<&str> = left.to_move.iter().map(|(_, before, ..)| before.name.as_str()).collect();
+    let stranded = left.stranded.iter().map(|(_, before, _)| before.name.as_str());
+    let names: Vec<&str> =
+        left.to_move.iter().map(|(_, before, ..)| before.name.as_str()).chain(stranded).collect();
     if !names.is_empty() {
-        let shown = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
-        let more = names.len().saturating_sub(NAMED_MAX);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        what.push_str(&format!("; not back: {shown}{more}"));
+        what.push_str(&format!("; not back: {}", named(&names)));
     }
     Ok(Next::Over(what))
+}
+
+/// Names in one line, as many as fit.
+fn named(names: &[&str]) -> String {
+    let shown = names.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// Whether a run has a step of a kind, done or not.

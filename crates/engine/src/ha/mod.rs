@@ -14,6 +14,7 @@ pub mod heartbeat;
 mod incident;
 mod kept;
 mod limits;
+mod maintain;
 mod moves;
 mod notice;
 mod place;
@@ -38,6 +39,7 @@ pub use foresee::{Ahead, End, Foreseen, Foresight, Gap, Shown, coverage, foresee
 pub use incident::{Incident, Next, decide, spares_in_use};
 pub use kept::read as read_incident;
 pub use limits::{may_restart, pause_before_resume_ms};
+pub use maintain::maintain;
 pub use moves::{Moved, MovedStatus, moves};
 pub use notice::NOTICED;
 pub use place::{Candidate, place};

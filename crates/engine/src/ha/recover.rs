@@ -74,6 +74,9 @@ pub(super) struct Left<'a> {
     pub(super) to_settle: Vec<(&'a InstanceId, &'a Instance, Wanted)>,
     /// On their way.
     pub(super) under_way: Vec<&'a InstanceId>,
+    /// Elsewhere, and not as they were, on a host whose compute service is dead in its turn: nobody there would obey. Its
+    /// own outage moves them on, or its return ends the wait.
+    pub(super) stranded: Vec<(&'a InstanceId, &'a Instance, &'a HostName)>,
     /// Elsewhere, as they were.
     pub(super) back: Vec<&'a InstanceId>,
     /// Deleted by somebody in the meantime.
@@ -103,6 +106,8 @@ pub(super) fn left<'a>(failure: &Failure<'a>) -> Left<'a> {
             left.to_move.push((id, before, reset, to));
         } else if failure.settled.contains(id) && now.lock_reason.as_deref() != Some(LOCK_REASON) {
             left.back.push(id);
+        } else if let Some(place) = now.host.as_ref().filter(|place| is_dead(failure, place)) {
+            left.stranded.push((id, before, place));
         } else {
             left.to_settle.push((id, before, to));
         }
@@ -124,6 +129,11 @@ fn is_under_way(failure: &Failure<'_>, id: &InstanceId) -> bool {
             && record.stage == MoveStage::UnderWay
             && target.is_none_or(|service| !service.forced_down)
     })
+}
+
+fn is_dead(failure: &Failure<'_>, host: &HostName) -> bool {
+    let service = failure.seen.services.get(host);
+    service.is_some_and(|service| service.forced_down || !service.up)
 }
 
 /// Hosts that were asked to take an instance and were declared down before they had it. The request waits for their
@@ -234,10 +244,11 @@ pub fn recover(failure: &Failure<'_>) -> Result<Planned, serde_json::Error> {
             let because = "it runs elsewhere from then on".into();
             step.undo = Undo::Impossible { because };
         });
-        of_priority.push(settle(failure, &mut maker, id, before, *to, &[moved]));
+        of_priority.push(settle(failure, &mut maker, &(*id, *before, *to, failure.host), &[moved]));
     }
     for (id, before, to) in &left.to_settle {
-        settle(failure, &mut maker, id, before, *to, std::slice::from_ref(&isolated));
+        let settled = (*id, *before, *to, failure.host);
+        settle(failure, &mut maker, &settled, std::slice::from_ref(&isolated));
     }
     let moves = maker.steps.iter().filter(|step| matches!(step.does, Does::Evacuate { .. })).count();
     report.decisions.push(format!("{moves} instances are moved, {} are left alone", left.alone.len()));
@@ -314,16 +325,18 @@ fn use_spare(failure: &Failure<'_>, spare: &HostName, maker: &mut Maker, isolate
     used
 }
 
+/// What is to be settled: an instance, what it was, what it becomes, and the host that it is to have left for that. Where it
+/// is still on that one, only its lock is opened.
+type Settled<'a> = (&'a InstanceId, &'a Instance, Wanted, &'a HostName);
+
 fn settle(
     failure: &Failure<'_>,
     maker: &mut Maker,
-    id: &InstanceId,
-    before: &Instance,
-    state: Wanted,
+    (id, before, state, source): &Settled<'_>,
     after: &[StepId],
 ) -> StepId {
-    let source = failure.host.clone();
-    let does = Does::Settle { instance: id.clone(), source, state, lock: LOCK_REASON.into() };
+    let (instance, source) = ((*id).clone(), (*source).clone());
+    let does = Does::Settle { instance, source, state: *state, lock: LOCK_REASON.into() };
     let title = format!("give {} its state and its owner back", before.name);
     let settled = maker.add(format!("settle-{id}"), title, Target::Cloud, does, after);
     maker.last(|step| {
@@ -445,29 +458,27 @@ fn spares(failure: &Failure<'_>) -> Vec<Candidate> {
     found
 }
 
-/// What a recovery that goes no further has left unfinished: instances elsewhere that are not as they were, and such at
-/// their old place as hold a lock of ours.
-pub(super) fn unsettled<'a>(
-    failure: &Failure<'a>,
-    left: &Left<'a>,
-) -> Vec<(&'a InstanceId, &'a Instance, Wanted)> {
+/// What a recovery that goes no further for now has left unfinished: instances elsewhere that are not as they were, and such
+/// as hold a lock of ours at their old place, or on a host that is dead, too.
+pub(super) fn unsettled<'a>(failure: &Failure<'a>, left: &Left<'a>) -> Vec<Settled<'a>> {
     let is_ours = |id: &InstanceId| {
         let now = failure.seen.instances.get(id);
         now.is_some_and(|now| now.lock_reason.as_deref() == Some(LOCK_REASON))
     };
-    let locked = left.to_move.iter().filter(|(id, ..)| is_ours(id));
-    let locked = locked.map(|(id, before, _, to)| (*id, *before, *to));
-    left.to_settle.iter().copied().chain(locked).collect()
+    let elsewhere = left.to_settle.iter().map(|(id, before, to)| (*id, *before, *to, failure.host));
+    let here = left.to_move.iter().map(|(id, before, _, to)| (*id, *before, *to, failure.host));
+    let stranded = left.stranded.iter().map(|(id, before, place)| (*id, *before, Wanted::Active, *place));
+    elsewhere.chain(here.chain(stranded).filter(|(id, ..)| is_ours(id))).collect()
 }
 
 /// A plan that moves nothing and finishes what was begun.
 pub(super) fn settle_only(
     failure: &Failure<'_>,
-    unsettled: &[(&InstanceId, &Instance, Wanted)],
+    unsettled: &[Settled<'_>],
 ) -> Result<Planned, serde_json::Error> {
     let mut maker = Maker { waves: vec!["finish what was begun".into()], steps: Vec::new() };
-    for (id, before, to) in unsettled {
-        settle(failure, &mut maker, id, before, *to, &[]);
+    for settled in unsettled {
+        settle(failure, &mut maker, settled, &[]);
     }
     Ok(Planned { plan: seal(failure, maker)?, report: Report::default() })
 }

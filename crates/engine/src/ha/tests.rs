@@ -225,6 +225,24 @@ fn a_failed_move_stops_no_other_and_its_lock_is_opened() {
 }
 
 #[test]
+fn an_instance_whose_new_host_is_dead_too_is_asked_nothing() {
+    let mut case = case(Method::Auto, &[instance("a", "dead"), instance("b", "dead")], 9);
+    for instance in case.seen.instances.values_mut() {
+        instance.host = Some("other".into());
+    }
+    let settles = |case: &Case| {
+        let plan = case.plan();
+        plan.body.steps.iter().filter(|step| matches!(step.does, Does::Settle { .. })).count()
+    };
+    assert_eq!(settles(&case), 2, "they were moved and are given their state");
+    for (up, forced_down) in [(false, false), (true, true)] {
+        let service = case.seen.services.get_mut(&HostName::new("other")).unwrap();
+        (service.up, service.forced_down) = (up, forced_down);
+        assert_eq!(settles(&case), 0, "up: {up}, declared down: {forced_down}");
+    }
+}
+
+#[test]
 fn instances_that_must_stay_apart_go_to_different_hosts() {
     let apart = |name: &str| Instance { apart_from: Some("g".into()), ..instance(name, "dead") };
     let case = case(Method::AutoPriority, &[apart("a"), apart("b")], 9);

@@ -11,7 +11,8 @@ use ostler_model::catalogue::{ServiceRelease, sorted};
 use ostler_model::event::Why;
 use ostler_model::ids::ServiceName;
 use ostler_model::plan::{
-    HeldBack, PLAN_FORMAT, PLAN_FORMAT_FIRST, PLAN_FORMAT_THIRD, Plan, PlanBody, Purpose, Report, Strategy,
+    HeldBack, PLAN_FORMAT_FIRST, PLAN_FORMAT_FOURTH, PLAN_FORMAT_THIRD, Plan, PlanBody, Purpose, Report,
+    Strategy,
 };
 use ostler_model::release::Series;
 use ostler_model::step::ConfigEdit;
@@ -118,7 +119,7 @@ pub fn upgrade(wish: &Wish, scene: &Scene<'_>) -> Result<Planned, Refused> {
         Purpose::Upgrade { service: wish.service.clone(), from: from.series, to: to.series, strategy };
     let body = PlanBody {
         format: match (wish.canary, wish.function_check) {
-            (Some(_), _) => PLAN_FORMAT,
+            (Some(_), _) => PLAN_FORMAT_FOURTH,
             (None, true) => PLAN_FORMAT_THIRD,
             (None, false) => PLAN_FORMAT_FIRST,
         },

@@ -108,6 +108,20 @@ fn an_instance_whose_new_host_fails_before_it_is_as_it_was_becomes_what_it_was_a
 }
 
 #[test]
+fn who_waits_for_room_on_a_second_dead_host_is_its_owner_s() {
+    // The only reserved host dies right after it took everything over, before all of it is stopped as it was.
+    assert_eq!(tell(&Story::of(27_844)).breaches, []);
+    assert_eq!(tell(&Story::of(27_451)).breaches, []);
+}
+
+#[test]
+fn a_recovery_waits_for_a_new_host_that_is_dead_too_and_spends_no_rounds_on_it() {
+    let told = tell(&Story::of(27_844));
+    let runs = told.trace.lines().filter(|line| line.contains("Opened {")).count();
+    assert!(runs <= 6, "{runs} runs\n{}", told.trace);
+}
+
+#[test]
 fn a_spare_that_fails_while_a_plan_for_it_waits_for_its_proof_stays_disabled() {
     // A controller loses its mains with its host, for sixteen minutes; meanwhile the reserved host of the plan dies.
     assert_eq!(tell(&Story::of(10_646)).breaches, []);

@@ -1,4 +1,4 @@
-//! `ostler ha return`: takes a host into use again after it was recovered from, in the one order that leaves no two copies.
+//! `ostler ha return`: takes a host into use again after it was recovered from or worked on, in the one order that leaves no two copies.
 //!
 //! It shows the plan, has it approved, and clears the host's flags only when every step is done.
 
@@ -16,21 +16,20 @@ use ostler_engine::ha::{Comeback, comeback, forget_word};
 use ostler_engine::plan::Planned;
 use ostler_engine::run::{approve, open};
 use ostler_engine::seam::PowerState;
-use ostler_model::compute::{Compute, Scope};
+use ostler_model::compute::{Compute, MoveStage, Scope};
 use ostler_model::ha::{Host, HostChange, IncidentKey, Written};
 use ostler_model::ids::HostName;
-use ostler_model::inventory::{INVENTORY_FORMAT, Inventory};
 use ostler_model::plan::Report;
-use std::collections::BTreeMap;
 
 /// The unit of the compute process, where nobody says otherwise.
 const UNIT: &str = "nova-compute.service";
 
-/// Take a host into use again after it was recovered from.
+/// Take a host into use again after it was recovered from, or worked on.
 #[derive(Debug, Args)]
 #[command(
     after_help = "It gets power if it has none; its compute process starts anew and removes its copies of what was moved away;
-then it is let in again, and its flags are cleared, maintenance too. Repair the machine first.
+then it is let in again, and its flags are cleared, maintenance too. Repair the machine first. After planned work on it
+(`ostler ha maintain`) nothing is restarted that is well.
 
 Examples:
   ostler ha return cmp3 --dry-run
@@ -58,7 +57,7 @@ pub(super) async fn back(context: &Context, typed: Return) -> Result<Exit, Failu
     let registered = host_named(site.seams.store.as_ref(), &typed.host).await?;
     let host = HostName::new(registered.name.as_str());
     no_outage(&site, &registered).await?;
-    let seen = look(&site, &Scope::default()).await?;
+    let seen = look(&site, &Scope { on: vec![host.clone()], ..Scope::default() }).await?;
     if is_in_use(&registered, &seen, &host) {
         return Err(Failure::new(Kind::Nothing, format!("{host} is in use already")));
     }
@@ -92,7 +91,7 @@ pub(super) async fn back(context: &Context, typed: Return) -> Result<Exit, Failu
 }
 
 /// Refuses while the host is being recovered from.
-async fn no_outage(site: &Site, host: &Host) -> Result<(), Failure> {
+pub(super) async fn no_outage(site: &Site, host: &Host) -> Result<(), Failure> {
     let key = IncidentKey::host(&host.id);
     let open = site.seams.store.open_incidents().await?;
     match open.into_iter().find(|incident| incident.key == key) {
@@ -111,6 +110,14 @@ fn is_in_use(host: &Host, seen: &Compute, name: &HostName) -> bool {
     !host.is_out() && service.is_some_and(|service| service.up && service.enabled && !service.forced_down)
 }
 
+/// Whether its compute process must start anew: something was moved away and may still be there, or it was declared down,
+/// or it does not report. After planned work it runs well, and nobody disturbs it.
+fn may_hold_copies(seen: &Compute, host: &HostName) -> bool {
+    let is_well = seen.services.get(host).is_some_and(|service| service.up && !service.forced_down);
+    let is_clean = |stage| matches!(stage, MoveStage::Completed | MoveStage::Failed);
+    !is_well || seen.evacuations.iter().any(|record| record.source == *host && !is_clean(record.stage))
+}
+
 async fn offer(
     context: &Context,
     site: &Site,
@@ -127,8 +134,9 @@ async fn offer(
             false
         }
     };
+    let starts_anew = may_hold_copies(seen, host) && !typed.by_hand;
     let is_reached = site.cloud.cloud.nodes.contains_key(host);
-    if !is_reached && !typed.by_hand {
+    if !is_reached && starts_anew {
         return Err(Failure::usage(format!(
             "{host} is no node of this cloud's settings, so nothing restarts {} there",
             typed.unit
@@ -136,18 +144,11 @@ async fn offer(
         .hint(format!("declare it below [clouds.{}.nodes.{host}]", site.cloud.cloud.name))
         .hint("or restart its compute process yourself and say `--by-hand`"));
     }
-    let units: Vec<String> = if typed.by_hand { Vec::new() } else { vec![typed.unit.clone()] };
+    let units: Vec<String> = if starts_anew { vec![typed.unit.clone()] } else { Vec::new() };
     let wish = Comeback { cloud: &site.cloud.cloud.name, host, units: &units, power_on, seen };
     let plan = comeback(&wish).map_err(|error| Failure::failed(error.to_string()))?;
-    let inventory = Inventory {
-        format: INVENTORY_FORMAT,
-        cloud: site.cloud.cloud.name.clone(),
-        taken: seen.taken,
-        nodes: BTreeMap::new(),
-        gaps: Vec::new(),
-    };
     let report = Report { nodes: vec![host.clone()], ..Report::default() };
-    Ok(Offer::of(Planned { plan, report }, inventory))
+    Ok(Offer::of_compute(Planned { plan, report }, seen.taken))
 }
 
 /// Clears the host's flags, and takes back that somebody said it is off.

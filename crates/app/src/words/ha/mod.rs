@@ -6,6 +6,7 @@ mod back;
 mod confirm_down;
 mod coverage;
 mod import;
+mod maintain;
 mod segment;
 mod show;
 mod simulate;
@@ -37,7 +38,9 @@ pub enum Ha {
     Release(words::Release),
     /// Say that a host is off: you have looked at it.
     ConfirmDown(confirm_down::ConfirmDown),
-    /// Take a host into use again after it was recovered from.
+    /// Work on a host: nothing new comes to it, and it is not fenced while it is down.
+    Maintain(maintain::Maintain),
+    /// Take a host into use again after it was recovered from, or worked on.
     Return(back::Return),
     /// Switch instance HA off for a segment, at once.
     Pause(segment::Pause),
@@ -58,6 +61,7 @@ pub(super) async fn speak(context: &Context, verb: Ha) -> Result<Exit, Failure> 
         Ha::Acknowledge(typed) => words::acknowledge(context, typed).await,
         Ha::Release(typed) => words::release(context, typed).await,
         Ha::ConfirmDown(typed) => confirm_down::confirm_down(context, typed).await,
+        Ha::Maintain(typed) => maintain::maintain(context, typed).await,
         Ha::Return(typed) => back::back(context, typed).await,
         Ha::Pause(typed) => segment::pause(context, typed).await,
         Ha::Resume(typed) => segment::resume(context, typed).await,

@@ -75,7 +75,10 @@ pub(super) async fn resume(context: &Context, typed: Resume) -> Result<Exit, Fai
     }
     let parent: Option<&RunId> = match &run.plan.body.purpose {
         Purpose::Rollback { of, .. } => Some(of),
-        Purpose::Upgrade { .. } | Purpose::Recover { .. } | Purpose::Return { .. } => None,
+        Purpose::Upgrade { .. }
+        | Purpose::Recover { .. }
+        | Purpose::Return { .. }
+        | Purpose::Maintain { .. } => None,
     };
     running::no_other(&site, &parent.into_iter().chain([&id]).collect::<Vec<_>>(), None).await?;
     running::resume(context, &site, &id).await?;
