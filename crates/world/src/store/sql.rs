@@ -5,6 +5,7 @@
 
 use super::fault::{Fault, corrupt, too_new, unavailable};
 use super::link::{Cell, Cells, Column, Statement, Value};
+use super::register::Known;
 use ostler_engine::seam::{Fut, Lease, Store, StoreError};
 use ostler_model::Timestamp;
 use ostler_model::event::{ENTRY_FORMAT, Entry};
@@ -46,6 +47,7 @@ pub(super) trait Engine: Send + Sync {
 /// The store over an engine.
 pub(super) struct SqlStore<E> {
     pub(super) engine: E,
+    pub(super) open: Known,
 }
 
 #[derive(Serialize)]
@@ -77,7 +79,7 @@ struct Row<'a> {
 impl<E: Engine> SqlStore<E> {
     /// A store over an engine whose schema is in place.
     pub(super) fn new(engine: E) -> Self {
-        Self { engine }
+        Self { engine, open: Known::default() }
     }
 
     async fn append_all(&self, entries: &[Entry]) -> Result<(), StoreError> {

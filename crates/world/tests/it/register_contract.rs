@@ -259,6 +259,26 @@ async fn many_reports_make_one_incident(ours: &Arc<dyn Store>, theirs: &Arc<dyn 
     assert_eq!(theirs.report(first).await.unwrap(), Reported::Kept(kept[0].clone()));
 }
 
+/// More incidents at once than one statement carries: each is seen, in the order in which they were opened.
+pub async fn many_open_incidents_are_all_seen(ours: &Arc<dyn Store>, theirs: &Arc<dyn Store>, names: &str) {
+    let made = done(ours.add_segment(&segment(names, "a", 1)).await.unwrap());
+    let node = done(ours.add_host(&host(&made.id, "node")).await.unwrap());
+    let mut expected = Vec::new();
+    for number in 0..1_100 {
+        let mut report = gone(&node, &format!("{number}"), 100);
+        let opening = report.opening.as_mut().unwrap();
+        opening.key = IncidentKey::instance(&format!("{number:032}"));
+        expected.push(opening.id.clone());
+        kept(ours.report(&report).await.unwrap());
+        // Also where some are known already.
+        if number % 400 == 0 {
+            assert_eq!(open_of(theirs, &node).await.len(), expected.len());
+        }
+    }
+    let seen: Vec<_> = open_of(theirs, &node).await.into_iter().map(|incident| incident.id).collect();
+    assert_eq!(seen, expected);
+}
+
 async fn open_of(store: &Arc<dyn Store>, node: &Host) -> Vec<Incident> {
     let open = store.open_incidents().await.unwrap();
     open.into_iter().filter(|incident| incident.host == node.id).collect()
@@ -316,9 +336,13 @@ async fn an_incident_is_saved_by_one_of_two(ours: &Arc<dyn Store>, theirs: &Arc<
     later.closed = None;
     let later = ours.save_incident(&later).await.unwrap().unwrap();
     assert_eq!(theirs.incident(&seen.id).await.unwrap(), Some(later.clone()));
+    for store in [ours, theirs] {
+        assert_eq!(open_of(store, &node).await, [later.clone()], "whoever looks again sees what was saved");
+    }
     assert!(theirs.hold_incident(&seen.id, second(500)).await.unwrap());
     let held = ours.incident(&seen.id).await.unwrap().unwrap();
     assert_eq!((held.at_work_until, held.version), (second(500), later.version));
+    assert_eq!(open_of(ours, &node).await, [held], "and who is at work on it");
 
     let set = |to, message| ours.set_status(&taken.id, Status::New, to, message, second(102));
     assert!(set(Status::Running, Some("at it")).await.unwrap());

@@ -6,6 +6,7 @@
 //! It must never decide what a report asks for, and never give a number twice. It is long because the seam has many
 //! questions, each of which is handed on at its end.
 
+mod open;
 mod purge;
 mod question;
 mod rows;
@@ -13,6 +14,7 @@ mod rows;
 use super::fault::{Fault, unavailable};
 use super::link::{Cell, Column, Statement, Value};
 use super::sql::{Engine, SqlStore, number};
+pub(super) use open::Known;
 use ostler_engine::seam::{Fut, Register, StoreError};
 use ostler_model::Timestamp;
 use ostler_model::ha::list::Query;
@@ -642,9 +644,7 @@ impl<E: Engine> Register for SqlStore<E> {
     }
 
     fn open_incidents(&self) -> Fut<'_, Result<Vec<Incident>, StoreError>> {
-        Box::pin(
-            self.incidents_where("closed_mark = 0 ORDER BY number LIMIT ?", vec![OPEN_INCIDENTS_MAX.into()]),
-        )
+        Box::pin(self.all_open())
     }
 
     fn incidents(&self, limit: u32) -> Fut<'_, Result<Vec<Incident>, StoreError>> {

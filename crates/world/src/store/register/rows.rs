@@ -58,7 +58,7 @@ impl<'a, E: Engine> Taken<'a, E> {
         Ok(self.number()? != 0)
     }
 
-    fn time(&mut self) -> Result<Timestamp, StoreError> {
+    pub(super) fn time(&mut self) -> Result<Timestamp, StoreError> {
         let microsecond = self.number()?;
         Timestamp::from_microsecond(microsecond).map_err(|_| self.damaged())
     }
