@@ -12,6 +12,7 @@ use crate::progress::{Listener, Teller};
 use crate::secrets::Secrets;
 use crate::wait::{Seen, until};
 use hyper::Method;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -176,9 +177,16 @@ impl Trial<'_> {
         counts
     }
 
+    /// When Nova's API was first asked for an evacuation since then, by its log.
+    pub fn first_evacuation(&self, controller: &str, since: Timestamp) -> Option<Timestamp> {
+        let log = self.lab.machine(controller).root().join("var/log/nova/nova-api.log");
+        let text = std::fs::read(log).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().filter_map(evacuation_of).filter(|asked| *asked >= since).min()
+    }
+
     /// Puts all compute nodes into a segment of Masakari; its identity.
     pub async fn masakari_segment(&self) -> Result<String, LabError> {
-        let name = format!("trial-{}", jiff::Timestamp::now().as_millisecond());
+        let name = format!("trial-{}", Timestamp::now().as_millisecond());
         let body =
             json!({ "segment": { "name": name, "recovery_method": "auto", "service_type": "COMPUTE" } });
         let made = self.api.post(MASAKARI, "/v1/segments", &body).await?;
@@ -192,7 +200,7 @@ impl Trial<'_> {
 
     /// Tells Masakari that a host is gone, as its host monitor does.
     pub async fn masakari_notify(&self, host: &str) -> Result<String, LabError> {
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S").to_string();
         let body = json!({ "notification": {
             "type": "COMPUTE_HOST", "hostname": host, "generated_time": now,
             "payload": { "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL" },
@@ -221,6 +229,16 @@ fn kind_of(line: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// When an evacuation was asked for, by the line that tells of its answer: of a server's actions that a recovery asks for
+/// it is the one that is answered with 200.
+fn evacuation_of(line: &str) -> Option<Timestamp> {
+    let is_action = kind_of(line).as_deref() == Some("POST /v2.1/servers/*/action");
+    let (_, took) = line.rsplit_once(" time: ").filter(|_| is_action && line.contains("\" status: 200 "))?;
+    let (answered, _) = line.split_at_checked("2026-11-28 10:00:00.001".len())?;
+    let answered: Timestamp = format!("{}Z", answered.replacen(' ', "T", 1)).parse().ok()?;
+    answered.checked_sub(SignedDuration::from_secs_f64(took.trim().parse().ok()?)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,5 +259,16 @@ mod tests {
         assert_eq!(kind_of(&line("GET /v2.1/")).as_deref(), Some("GET /v2.1/"));
         assert_eq!(kind_of(&line("GET /")), None);
         assert_eq!(kind_of("2026-11-28 10:00:00.001 12 INFO nova.osapi_compute.wsgi.server started"), None);
+    }
+
+    #[test]
+    fn an_evacuation_is_told_from_a_lock_and_by_when_it_was_asked_for() {
+        let line = |status: u16| {
+            format!(
+                "2026-11-28 10:00:00.500 12 INFO nova.api.openstack.requestlog [req-1] 198.18.0.1 \"POST /v2.1/servers/5f0c2b1e-93f4-4f0c-9d0a-2d1f2b1c0e11/action\" status: {status} len: 0 microversion: 2.94 time: 0.250000"
+            )
+        };
+        assert_eq!(evacuation_of(&line(200)), Some("2026-11-28T10:00:00.25Z".parse().unwrap()));
+        assert_eq!(evacuation_of(&line(202)), None);
     }
 }

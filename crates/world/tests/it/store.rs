@@ -71,14 +71,6 @@ async fn a_file_keeps_what_every_store_owes() {
 }
 
 #[tokio::test]
-async fn a_file_shows_all_open_incidents() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("state.db");
-    let (ours, theirs) = (open(&path).await, open(&path).await);
-    register_contract::many_open_incidents_are_all_seen(&ours, &theirs, "many").await;
-}
-
-#[tokio::test]
 async fn a_new_state_is_for_its_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("not/yet/state.db");

@@ -70,6 +70,9 @@ struct Row {
     who: &'static str,
     reported_s: f64,
     proof_s: Option<f64>,
+    /// When Nova's API was first asked for an evacuation.
+    first_call_s: f64,
+    /// When Nova first showed one under way.
     first_move_s: f64,
     all_active_s: f64,
     requests_per_instance: f64,
@@ -98,8 +101,17 @@ pub(super) async fn ha(context: &Context, typed: BenchHa) -> Result<Exit, Failur
     if context.printer.is_json() {
         context.printer.json(&rows)?;
     } else {
-        let head =
-            ["", "REPORTED", "PROOF OF OFF", "FIRST MOVE", "ALL ACTIVE", "REQUESTS EACH", "CPU S", "MIB"];
+        let head = [
+            "",
+            "REPORTED",
+            "PROOF",
+            "FIRST CALL",
+            "FIRST MOVE",
+            "ALL ACTIVE",
+            "REQUESTS EACH",
+            "CPU S",
+            "MIB",
+        ];
         let seconds = |value: f64| format!("{value:.1} s");
         let maybe = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
         let cells = rows.iter().map(|row| {
@@ -107,6 +119,7 @@ pub(super) async fn ha(context: &Context, typed: BenchHa) -> Result<Exit, Failur
                 row.who.to_owned(),
                 seconds(row.reported_s),
                 row.proof_s.map_or_else(|| "none".to_owned(), seconds),
+                seconds(row.first_call_s),
                 seconds(row.first_move_s),
                 seconds(row.all_active_s),
                 format!("{:.1}", row.requests_per_instance),
@@ -154,6 +167,17 @@ async fn watched(
         .hint("look at them with `openstack server list --all-projects --long`"))
 }
 
+/// When Nova's API was first asked for an evacuation, by its own log: what it shows of moves comes later.
+fn first_call_s(trial: &Trial<'_>, began: Timestamp) -> Result<f64, Failure> {
+    let asked = trial.first_evacuation(CONTROLLER, began);
+    let asked = asked.ok_or_else(|| {
+        Failure::failed("Nova's log tells of no evacuation").hint(format!(
+            "look into /var/log/nova/nova-api.log on {CONTROLLER}: its requestlog is expected there"
+        ))
+    })?;
+    Ok(asked.duration_since(began).as_secs_f64())
+}
+
 /// The requests since `before`, less our own.
 fn since(
     before: &BTreeMap<String, usize>,
@@ -191,7 +215,7 @@ async fn ours(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa) 
     tokio::time::sleep(HEARD_WITHIN).await;
     context.printer.note(&format!("{} loses its power; ostler recovers", typed.host));
     let before = trial.nova_requests(CONTROLLER);
-    let began = Instant::now();
+    let (began, began_at) = (Instant::now(), Timestamp::now());
     lab.kill(&typed.host).await.map_err(failure)?;
     let (first_move_s, all_active_s, asked) = watched(trial, &typed.host, &those, began).await?;
     let requests = since(&before, trial.nova_requests(CONTROLLER), &[(WATCHING, asked)]);
@@ -212,6 +236,7 @@ async fn ours(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa) 
         who: "ostler",
         reported_s,
         proof_s,
+        first_call_s: first_call_s(trial, began_at)?,
         first_move_s,
         all_active_s,
         requests_per_instance: each(&requests, those.len()),
@@ -226,7 +251,7 @@ async fn theirs(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa
     trial.masakari_segment().await.map_err(failure)?;
     context.printer.note(&format!("{} loses its power; masakari recovers", typed.host));
     let before = trial.nova_requests(CONTROLLER);
-    let began = Instant::now();
+    let (began, began_at) = (Instant::now(), Timestamp::now());
     lab.kill(&typed.host).await.map_err(failure)?;
     let mut asked = 0;
     while trial.is_up(&typed.host).await.map_err(failure)? {
@@ -241,6 +266,7 @@ async fn theirs(context: &Context, lab: &Lab, trial: &Trial<'_>, typed: &BenchHa
     Ok(Row {
         who: "masakari",
         reported_s,
+        first_call_s: first_call_s(trial, began_at)?,
         first_move_s,
         all_active_s,
         requests_per_instance: each(&requests, those.len()),
