@@ -3,7 +3,10 @@
 use super::*;
 use crate::plan::lint;
 use ostler_model::Timestamp;
-use ostler_model::compute::{Aggregate, Compute, Disk, GuestPower, Instance, Room, Service, VmState};
+use ostler_model::check::Check;
+use ostler_model::compute::{
+    Aggregate, Compute, Disk, Evacuation, GuestPower, Instance, MoveStage, Room, Service, VmState,
+};
 use ostler_model::ids::{HostName, InstanceId};
 use ostler_model::plan::Plan;
 use ostler_model::step::{Does, Undo, Wanted};
@@ -240,6 +243,24 @@ fn an_instance_whose_new_host_is_dead_too_is_asked_nothing() {
         (service.up, service.forced_down) = (up, forced_down);
         assert_eq!(settles(&case), 0, "up: {up}, declared down: {forced_down}");
     }
+}
+
+#[test]
+fn while_a_dead_target_may_still_obey_nobody_else_is_asked_unless_it_is_off() {
+    let mut case = case(Method::AutoPriority, &[instance("a", "dead")], 9);
+    case.seen.services.get_mut(&HostName::new("other")).unwrap().forced_down = true;
+    case.seen.evacuations.push(Evacuation {
+        id: 1,
+        instance: "i0".into(),
+        source: "dead".into(),
+        target: Some("other".into()),
+        stage: MoveStage::UnderWay,
+        created: None,
+    });
+    let plan = case.plan();
+    let moved = plan.body.steps.iter().find(|step| step.id.as_str() == "move-i0").unwrap();
+    let off = |host: &str| Check::PowerIsOff { node: host.into() };
+    assert_eq!(moved.guard, [off("dead"), off("other")]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! It starts this same binary as a server of its own, on a state of its own, and asks it over real connections. CPU time
 //! is the server's, as the kernel counts it; it never makes a request cheaper than a client's.
 
+use super::{Scratch, child};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::view::table;
@@ -13,7 +14,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// How long the server may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -60,11 +61,8 @@ struct Measured {
 
 pub(super) async fn api(context: &Context, typed: BenchApi) -> Result<Exit, Failure> {
     let broke = |error: std::io::Error| Failure::failed(format!("the measurement broke off: {error}"));
-    let home = std::env::temp_dir().join(format!("ostler-bench-api-{}", std::process::id()));
-    std::fs::create_dir_all(&home).map_err(broke)?;
-    let outcome = measure_all(context, &typed, &home).await;
-    let _ = std::fs::remove_dir_all(&home);
-    outcome
+    let home = Scratch::of("api").map_err(broke)?;
+    measure_all(context, &typed, &home.0).await
 }
 
 async fn measure_all(context: &Context, typed: &BenchApi, home: &Path) -> Result<Exit, Failure> {
@@ -131,7 +129,7 @@ impl Server {
         std::fs::write(&settings, text).map_err(|error| failed(format!("has no settings: {error}")))?;
         let program = std::env::current_exe().map_err(|error| failed(format!("is not found: {error}")))?;
         let state = typed.store.clone().unwrap_or_else(|| home.join("state.db").display().to_string());
-        let mut child = Command::new(program)
+        let mut child = child::ends_with_us(&program)
             .args(["--no-progress", "--config"])
             .arg(&settings)
             .args(["--state", &state, "serve"])

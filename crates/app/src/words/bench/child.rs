@@ -5,6 +5,7 @@
 use crate::failure::Failure;
 use ostler_lab::Lab;
 use serde::Serialize;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -17,6 +18,9 @@ const SAMPLE: Duration = Duration::from_millis(200);
 /// Ticks of a CPU clock in a second, as Linux reports them to every program.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Runs a program with a signal for the death of whoever started it; from util-linux, which every Debian has.
+const SETPRIV: &str = "/usr/bin/setpriv";
+
 /// What a child cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Cost {
@@ -28,6 +32,21 @@ pub(super) struct Cost {
     pub(super) resident_mib: f64,
 }
 
+/// A program that ends when we do, however we end.
+pub(super) fn ends_with_us(program: &Path) -> Command {
+    let is_program = std::fs::metadata(program)
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    // What cannot be started is best said by the start itself.
+    match is_program && Path::new(SETPRIV).is_file() {
+        false => Command::new(program),
+        true => {
+            let mut command = Command::new(SETPRIV);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+            command
+        }
+    }
+}
+
 fn command(settings: &Path, store: &str, words: &[String]) -> Result<Command, Failure> {
     let own = std::env::current_exe()
         .map_err(|error| Failure::failed(format!("cannot find this program: {error}")))?;
@@ -35,7 +54,7 @@ fn command(settings: &Path, store: &str, words: &[String]) -> Result<Command, Fa
 }
 
 fn command_of(program: &Path, settings: &Path, store: &str, words: &[String]) -> Command {
-    let mut command = Command::new(program);
+    let mut command = ends_with_us(program);
     command.arg("--config").arg(settings).arg("--state").arg(store).args(words).kill_on_drop(true);
     command
 }
@@ -63,7 +82,7 @@ pub(super) async fn run_into(words: &[String], file: &Path) -> Result<Cost, Fail
     let failed = |error: std::io::Error| Failure::failed(format!("cannot start this program again: {error}"));
     let own = std::env::current_exe().map_err(failed)?;
     let out = std::fs::File::create(file).map_err(failed)?;
-    let mut command = Command::new(own);
+    let mut command = ends_with_us(&own);
     command.args(words).env_remove("OSTLER_CONFIG").env_remove("OSTLER_STATE").kill_on_drop(true);
     let mut child = command.stdin(Stdio::null()).stdout(out).spawn().map_err(failed)?;
     Ok(watch(&mut child).await?.1)

@@ -4,8 +4,8 @@
 //! Beside it, in the same run, the lists that openstack-exporter reads. Nodes are not part of it: there are none.
 
 use super::api::Client;
-use super::child;
 use super::standin::StandIn;
+use super::{Scratch, child};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::view::table;
@@ -59,11 +59,9 @@ pub(super) async fn health(context: &Context, typed: BenchHealth) -> Result<Exit
     let latency = Duration::from_millis(typed.latency);
     let cloud =
         StandIn::begin(typed.hosts as usize, typed.instances as usize, latency).await.map_err(broke)?;
-    let home = std::env::temp_dir().join(format!("ostler-bench-health-{}", std::process::id()));
-    std::fs::create_dir_all(&home).map_err(broke)?;
-    let outcome = look(&typed, &cloud, &home).await;
-    let _ = std::fs::remove_dir_all(&home);
-    let (look, report) = outcome?;
+    let home = Scratch::of("health").map_err(broke)?;
+    let (look, report) = look(&typed, &cloud, &home.0).await?;
+    drop(home);
     let exporter = export(&cloud).await.map_err(broke)?;
     let found = report["findings"].as_array().map_or(0, Vec::len);
     let (checks, unseen) = (&report["checks"], report["unseen"].as_array().map_or(0, Vec::len));

@@ -20,7 +20,7 @@ use crate::words::lab::{Which, failure};
 use clap::{Args, Subcommand};
 use ostler_lab::{Lab, LoadOptions, LoadReport, Progress, UpOptions};
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -124,7 +124,7 @@ impl Ground {
     }
 }
 
-/// A state database of one measurement, gone with it.
+/// A directory of one measurement, gone with it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -133,6 +133,24 @@ impl Scratch {
         // What cannot be made is said when it is used.
         let _ = std::fs::create_dir_all(&beside);
         Scratch(beside)
+    }
+
+    /// A directory in the temporary one. What a measurement left there that was killed is taken away.
+    fn of(kind: &str) -> std::io::Result<Scratch> {
+        let begins = format!("ostler-bench-{kind}-");
+        let is_over = |name: &str| {
+            let pid = name.strip_prefix(&begins).and_then(|pid| pid.parse::<u32>().ok());
+            pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+        };
+        for found in std::fs::read_dir(std::env::temp_dir())?.flatten() {
+            if found.file_name().to_str().is_some_and(is_over) {
+                // Another user's stays.
+                let _ = std::fs::remove_dir_all(found.path());
+            }
+        }
+        let own = std::env::temp_dir().join(format!("{begins}{}", std::process::id()));
+        std::fs::create_dir_all(&own)?;
+        Ok(Scratch(own))
     }
 
     fn store(&self) -> String {

@@ -107,9 +107,7 @@ pub(super) async fn fleet(context: &Context, typed: BenchFleet) -> Result<Exit, 
         ))
         .hint("take a greater `--instances`, or a smaller `--full`"));
     }
-    let home = std::env::temp_dir().join(format!("ostler-bench-fleet-{}", std::process::id()));
-    std::fs::create_dir_all(&home).map_err(broke)?;
-    let home = Scratch(home);
+    let home = Scratch::of("fleet").map_err(broke)?;
     measure(context, &typed, &home.0).await
 }
 
