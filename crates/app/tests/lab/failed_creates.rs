@@ -12,7 +12,7 @@ const ENDED_LIMIT: Duration = Duration::from_secs(120);
 
 /// A request with the administrator's rights to a service of the cloud.
 #[track_caller]
-fn ask(method: &str, port: u16, path: &str, body: &Value) -> Value {
+pub fn ask(method: &str, port: u16, path: &str, body: &Value) -> Value {
     let data = if body.is_null() {
         String::new()
     } else {

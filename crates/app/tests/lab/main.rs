@@ -14,4 +14,5 @@ mod nova_ha;
 mod offline;
 mod power;
 mod serve;
+mod three_servers;
 mod zero_downtime;
