@@ -8,7 +8,7 @@ use crate::failure::Exit;
 use crate::instance_ha::Registered;
 use crate::printer::{Ink, Printer};
 use crate::view::run::state as run_state;
-use ostler_engine::ha::{Course, Standing, Tale};
+use ostler_engine::ha::{Course, NO_ROOM, Standing, Tale};
 use ostler_engine::run::Run;
 use ostler_model::Timestamp;
 use ostler_model::ha::{Host, Incident, Joined, Stage};
@@ -46,7 +46,10 @@ pub fn way_out(incident: &Incident, host: &str) -> Option<String> {
             "find out why, then `ostler ha retry {id}`, `ostler ha confirm-down {host}` if it is off, or `ostler ha acknowledge {id} --because TEXT`"
         )),
         Stage::Proof => Some(format!("if it is off: `ostler ha confirm-down {host} --because TEXT`")),
-        Stage::Room => Some("add a reserved host to the segment, or make room".to_owned()),
+        Stage::Room if incident.why.contains(NO_ROOM) => {
+            Some("add a reserved host to the segment, or make room".to_owned())
+        }
+        Stage::Room => Some(format!("see how far it is: `ostler ha show {id}`")),
         _ => None,
     }
 }
@@ -55,7 +58,7 @@ pub fn way_out(incident: &Incident, host: &str) -> Option<String> {
 pub fn needs_a_person(incident: &Incident, now: Timestamp) -> bool {
     let is_long = between(incident.opened, now) >= PATIENCE_MS;
     match incident.stage {
-        Stage::Room => true,
+        Stage::Room => is_long || incident.why.contains(NO_ROOM),
         // Before the first round its guards and witnesses are asked again and again.
         Stage::Held => is_long || !incident.body.runs.is_empty(),
         Stage::Proof => is_long,

@@ -18,6 +18,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Instances that are named in one line.
 const NAMED_MAX: usize = 20;
 
+/// What those wait for that fit nowhere.
+pub const NO_ROOM: &str = "wait for a host with room for them";
+
+/// How long an evacuation may be under way until it is said that it may be lost: longer than its limits.
+const MAY_BE_LOST_AFTER_S: i64 = 1_800;
+
 /// An outage of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
@@ -133,11 +139,11 @@ pub fn decide(
             return Ok(Next::Plan(Box::new(settle_only(&failure, &locked)?)));
         }
         let count = left.to_move.len();
-        let what = format!("{count} instances wait for a host with room for them");
+        let what = format!("{count} instances {NO_ROOM}");
         return Ok(Next::Wait(Why::new(what).hint("add a reserved host to the segment, or make room")));
     }
     if !left.under_way.is_empty() {
-        return Ok(Next::Wait(Why::new(format!("{} instances are on their way", left.under_way.len()))));
+        return Ok(Next::Wait(on_their_way(&failure, &left)));
     }
     let unused: Vec<(HostName, Vec<String>)> =
         in_use.into_iter().filter(|(spare, _)| !seen_on(seen, spare)).collect();
@@ -201,7 +207,7 @@ fn wind_up(
     in_use: &BTreeMap<HostName, Vec<String>>,
 ) -> Result<Next, serde_json::Error> {
     if !left.under_way.is_empty() {
-        return Ok(Next::Wait(Why::new(format!("{} instances are on their way", left.under_way.len()))));
+        return Ok(Next::Wait(on_their_way(failure, left)));
     }
     let only_settles = |run: &&&Run| !has_step(run, |does| matches!(does, Does::Evacuate { .. }));
     let rounds = begun.iter().filter(only_settles).count() as u32;
@@ -225,6 +231,27 @@ fn wind_up(
         what.push_str(&format!("; not back: {}", named(&names)));
     }
     Ok(Next::Over(what))
+}
+
+/// What is waited for while instances move. One that nothing comes of any more has a name and a way out: the compute service
+/// itself forgets what its process died with, and only a person can say that it did.
+fn on_their_way(failure: &Failure<'_>, left: &Left<'_>) -> Why {
+    let seen = failure.seen;
+    let is_old = |id: &InstanceId| {
+        let records = seen.evacuations.iter().filter(|record| record.instance == *id);
+        let newest = records.filter_map(|record| record.created).max();
+        newest.is_some_and(|created| seen.taken.duration_since(created).as_secs() >= MAY_BE_LOST_AFTER_S)
+    };
+    let old = left.under_way.iter().filter(|id| is_old(id));
+    let names: Vec<&str> = old.filter_map(|id| Some(failure.before.get(*id)?.name.as_str())).collect();
+    if names.is_empty() {
+        return Why::new(format!("{} instances are on their way", left.under_way.len()));
+    }
+    Why::new(format!(
+        "{} said to be on the way, and nothing has come of it for half an hour; if the compute service has lost it (a conductor \
+         or broker died meanwhile): `openstack server set --state error SERVER`, then it is asked for again",
+        named(&names)
+    ))
 }
 
 /// Names in one line, as many as fit.

@@ -36,7 +36,7 @@ pub use control::{
 };
 pub use fate::{Fate, fate, is_ha_enabled, priority};
 pub use foresee::{Ahead, End, Foreseen, Foresight, Gap, Shown, coverage, foresee};
-pub use incident::{Incident, Next, decide, spares_in_use};
+pub use incident::{Incident, NO_ROOM, Next, decide, spares_in_use};
 pub use kept::read as read_incident;
 pub use limits::{may_restart, pause_before_resume_ms};
 pub use maintain::maintain;

@@ -9,7 +9,7 @@ use super::place::{Candidate, place};
 use super::policy::{Method, Policy, Segment};
 use crate::plan::Planned;
 use ostler_model::check::Check;
-use ostler_model::compute::{Compute, Instance, MoveStage};
+use ostler_model::compute::{Compute, Evacuation, Instance, MoveStage};
 use ostler_model::ids::{HostName, InstanceId, StepId};
 use ostler_model::plan::{Budget, HeldBack, PLAN_FORMAT_SECOND, Plan, PlanBody, Purpose, Report};
 use ostler_model::step::{Does, Step, Target, Undo, Wanted, Word};
@@ -121,13 +121,28 @@ pub(super) fn left<'a>(failure: &Failure<'a>) -> Left<'a> {
 
 /// Whether an evacuation may still end by itself. One to a host that was declared down, which happens only after a proof,
 /// cannot while that host has no power.
+///
+/// The task counts as much as the record. An instance in none was reset by a person, since the compute service lost what its
+/// own process died with; its record stays as it is for ever. And a source that comes back in the middle calls the record
+/// completed while the target goes on: then the instance is in a task that it was not in before.
 fn is_under_way(failure: &Failure<'_>, id: &InstanceId) -> bool {
-    failure.seen.evacuations.iter().any(|record| {
+    let task = failure.seen.instances.get(id).and_then(|now| now.task.as_ref());
+    let before = failure.before.get(id).and_then(|before| before.task.as_ref());
+    if task.is_none() {
+        return false;
+    }
+    let records = failure.seen.evacuations.iter();
+    let ours: Vec<&Evacuation> =
+        records.filter(|record| record.instance == *id && record.source == *failure.host).collect();
+    let newest = ours.iter().map(|record| record.id).max();
+    ours.iter().any(|record| {
+        let goes_on = match record.stage {
+            MoveStage::UnderWay => true,
+            MoveStage::Completed => Some(record.id) == newest && task != before,
+            MoveStage::Done | MoveStage::Failed => false,
+        };
         let target = record.target.as_ref().and_then(|target| failure.seen.services.get(target));
-        record.instance == *id
-            && record.source == *failure.host
-            && record.stage == MoveStage::UnderWay
-            && target.is_none_or(|service| !service.forced_down)
+        goes_on && target.is_none_or(|service| !service.forced_down)
     })
 }
 
@@ -142,7 +157,7 @@ fn may_still_obey(failure: &Failure<'_>, id: &InstanceId) -> BTreeSet<HostName> 
     let waits = failure.seen.evacuations.iter().filter(|record| {
         record.instance == *id && record.source == *failure.host && record.stage == MoveStage::UnderWay
     });
-    waits.filter_map(|record| record.target.clone()).collect()
+    waits.filter_map(|record| record.target.clone()).filter(|target| is_dead(failure, target)).collect()
 }
 
 struct Maker {

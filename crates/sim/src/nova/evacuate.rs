@@ -131,6 +131,9 @@ impl Nova {
         let Some(record) = self.migrations.get(&id) else { return };
         let (instance, asked, bypass) = (record.instance, record.target.clone(), record.bypass);
         let source = record.source.clone();
+        if self.ordered(Stage::Conductor, instance, None).is_some() {
+            return;
+        }
         let Some(flavour) = self.instances.get(&instance).map(|instance| instance.flavour) else {
             self.set_status(at, id, MigrationStatus::Error);
             return;
@@ -248,6 +251,10 @@ impl Nova {
         if found.task_state != Some(TaskState::RebuildSpawning) {
             let why = "Conflict updating instance. Expected: {'task_state': ['rebuild_spawning']}.";
             self.evacuation_failed(at, id, why, false);
+            // Only whoever asked for another one in the middle brings this about: no fault of Nova's excuses the guest.
+            if let Some(record) = self.migrations.get_mut(&id) {
+                record.left_behind = false;
+            }
             return;
         }
         let guest = if stop { GuestState::Off } else { GuestState::Running };

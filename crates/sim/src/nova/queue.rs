@@ -134,6 +134,8 @@ pub struct ApiFault {
 pub enum Stage {
     /// The scheduler finds no host.
     Schedule,
+    /// A conductor dies with an evacuation in hand: nobody goes on with it, and its record stays as it is.
+    Conductor,
     /// An evacuation's target fails before it has a guest.
     Rebuild,
     /// An evacuation's target fails when the guest already runs there.

@@ -7,7 +7,7 @@ use super::look::stage;
 use crate::clock::SimClock;
 use crate::nova::{
     Caller, EvacuateRequest, Instance as SimInstance, InstanceId as SimId, Migration, MigrationFilter,
-    MigrationKind, MigrationStatus, NovaError, ServiceChange, ServiceSeen, VmState as SimState,
+    MigrationKind, MigrationStatus, NovaError, ServiceChange, ServiceSeen, TaskState, VmState as SimState,
 };
 use ostler_engine::seam::{Called, Clock, Cloud, Fut};
 use ostler_model::compute::{Compute, MoveStage, Scope};
@@ -121,10 +121,20 @@ impl SimCompute {
         self.evacuations(filter).await
     }
 
-    /// Whether one of these may still end by itself.
-    async fn is_under_way(&self, records: &[Migration]) -> Asked<bool> {
-        let open: Vec<&Migration> =
-            records.iter().filter(|record| stage(record.status) == MoveStage::UnderWay).collect();
+    /// Whether one of these may still end by itself. `seen` is the instance, looked at after them: one in no task was reset;
+    /// and one that a source that came back calls completed goes on while the instance is being rebuilt.
+    async fn is_under_way(&self, records: &[Migration], seen: &SimInstance) -> Asked<bool> {
+        if seen.task_state.is_none() {
+            return Ok(false);
+        }
+        let is_rebuilt = matches!(seen.task_state, Some(TaskState::Rebuilding | TaskState::RebuildSpawning));
+        let newest = records.iter().map(|record| record.id).max();
+        let is_open = |record: &&Migration| match stage(record.status) {
+            MoveStage::UnderWay => true,
+            MoveStage::Completed => is_rebuilt && Some(record.id) == newest,
+            MoveStage::Done | MoveStage::Failed => false,
+        };
+        let open: Vec<&Migration> = records.iter().filter(is_open).collect();
         if open.is_empty() {
             return Ok(false);
         }
@@ -137,12 +147,12 @@ impl SimCompute {
     async fn begin_move(&self, job: &Job) -> Result<(), Why> {
         let Does::Evacuate { instance, source, targets, reset, lock } = &job.does else { return Ok(()) };
         let id = parse(instance)?;
+        let records = self.of(id, source).await.map_err(|error| why(&error))?;
         let seen = self.show(id).await.map_err(|error| why(&error))?;
         if seen.host.as_ref() != Some(source) {
             return Ok(());
         }
-        let records = self.of(id, source).await.map_err(|error| why(&error))?;
-        if self.is_under_way(&records).await.map_err(|error| why(&error))? {
+        if self.is_under_way(&records, &seen).await.map_err(|error| why(&error))? {
             return Ok(());
         }
         if !seen.locked {
@@ -189,13 +199,13 @@ impl SimCompute {
                 return Outcome::unknown("it has not ended within its limit");
             }
             tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
+            let Ok(records) = self.of(id, source).await else { continue };
             let seen = match self.show(id).await {
                 Ok(seen) => seen,
                 Err(NovaError::Gone(text)) => return Outcome::not_done(text),
                 Err(_) => continue,
             };
-            let Ok(records) = self.of(id, source).await else { continue };
-            let Ok(under_way) = self.is_under_way(&records).await else { continue };
+            let Ok(under_way) = self.is_under_way(&records, &seen).await else { continue };
             if under_way {
                 continue;
             }

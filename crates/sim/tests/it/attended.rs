@@ -6,11 +6,13 @@ use ostler_engine::ha::{Policy, Says, Sighting, Site, Witness, attend};
 use ostler_engine::seam::{Clock, Register};
 use ostler_model::ha::list::Query;
 use ostler_model::ha::{
-    Host, HostStatus, IncidentKey, MoveStatus, Named, Notification, Opening, Payload, Report, Stage, Status,
+    self, Host, HostStatus, IncidentKey, MoveStatus, Named, Notification, Opening, Payload, Report, Status,
     TaskState, Turn,
 };
 use ostler_model::ids::HostName;
-use ostler_sim::nova::{Compute, GuestState, HostSpec, Instance, InstanceId, Resources, Settings};
+use ostler_sim::nova::{
+    Caller, Compute, GuestState, HostSpec, Instance, InstanceId, Resources, Settings, Stage, WorkFault,
+};
 use ostler_sim::outage::{Outage, Trouble};
 use ostler_sim::{MemoryStore, SimClock};
 use std::collections::BTreeSet;
@@ -143,7 +145,7 @@ fn a_dead_host_is_answered_with_moves_flags_and_a_finished_notification() {
         let host = ground.host().await;
         assert!(host.under_recovery && !host.on_maintenance);
         let incidents = ground.store.incidents(10).await.unwrap();
-        assert_eq!((incidents.len(), incidents[0].stage), (1, Stage::Recovered));
+        assert_eq!((incidents.len(), incidents[0].stage), (1, ha::Stage::Recovered));
         assert_eq!(ground.outage.ground().nova.ever_active_twice(), []);
     });
 }
@@ -163,13 +165,48 @@ fn a_nova_that_is_looked_at_for_longer_than_a_lease_lasts_holds_up_nothing_for_g
 }
 
 #[test]
+fn an_evacuation_that_nova_has_lost_is_asked_for_again_when_a_person_resets_it() {
+    simulated(async {
+        let ground = ground().await;
+        let lost = ground.instances[1];
+        let fault = WorkFault {
+            stage: Stage::Conductor,
+            instance: Some(lost),
+            host: None,
+            times: 1,
+            why: String::new(),
+        };
+        ground.outage.ground().nova.order_work(fault);
+        ground.outage.ground().due.insert(1_000, vec![Trouble::Dies("cmp1".into())]);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        ground.reported("n1", gone(), IncidentKey::host(&ground.hosts[0].id)).await;
+        ground.attended(7_200).await;
+        let incident = ground.store.open_incidents().await.unwrap().remove(0);
+        assert!(incident.why.contains("server set --state error"), "{}", incident.why);
+        let asked = ground.outage.ground().asked.len();
+        assert_eq!(asked, 3, "nobody asks twice while Nova may still be at it");
+        let now = ground.clock.elapsed_ms();
+        ground.outage.ground().nova.reset_state(now, Caller::admin(96), lost, false).unwrap();
+        ground.attended(600).await;
+        let notification = ground.notification("n1").await;
+        assert_eq!(notification.status, Status::Finished, "{:?}", notification.message);
+        let ground = ground.outage.ground();
+        assert_eq!(ground.asked.len(), 4);
+        let host = ground.nova.instance(lost).unwrap().host.clone().unwrap();
+        assert_ne!(host.as_str(), "cmp1");
+        assert_eq!(ground.nova.host(&host).unwrap().guests[&lost].state, GuestState::Running);
+        assert_eq!(ground.nova.ever_active_twice(), []);
+    });
+}
+
+#[test]
 fn a_host_that_still_reports_is_not_fenced_by_a_report_alone() {
     simulated(async {
         let ground = ground().await;
         ground.reported("n1", gone(), IncidentKey::host(&ground.hosts[0].id)).await;
         ground.attended(120).await;
         assert_eq!(ground.notification("n1").await.status, Status::Running);
-        assert_eq!(ground.store.open_incidents().await.unwrap()[0].stage, Stage::Held);
+        assert_eq!(ground.store.open_incidents().await.unwrap()[0].stage, ha::Stage::Held);
         assert_eq!(ground.outage.ground().power.orders(&"cmp1".into()), 0);
     });
 }

@@ -230,6 +230,53 @@ async fn the_limit_of_a_move_counts_from_when_its_host_begins_with_it() {
 }
 
 #[tokio::test]
+async fn an_evacuation_that_nova_lost_is_asked_for_again_only_when_its_server_was_reset() {
+    let fake = Fake::start(1).await;
+    fake.declare_down("cmp1");
+    // Nobody ever begins with it.
+    fake.with(|state| state.waits = Some(Duration::from_secs(3_600)));
+    let side = side(&fake).hastened(100);
+    let job = |attempt| Job { limit_s: 60, ..job(evacuation("vm-0000", &[None]), attempt) };
+    side.begin(&job(1)).await.unwrap();
+    side.begin(&job(2)).await.unwrap();
+    assert_eq!(fake.evacuations_asked(), 1, "Nova may still be at it");
+    fake.with(|state| {
+        let vm = state.vms.get_mut("vm-0000").unwrap();
+        (vm.state, vm.task) = ("error".into(), None);
+    });
+    let outcome = side.settle(&job(2)).await;
+    assert!(
+        matches!(&outcome, Outcome::NotDone { why } if why.what.contains("was reset while")),
+        "{outcome:?}"
+    );
+    side.begin(&job(3)).await.unwrap();
+    assert_eq!(fake.evacuations_asked(), 2);
+}
+
+#[tokio::test]
+async fn a_source_that_comes_back_ends_the_record_and_not_the_move() {
+    let fake = Fake::start(1).await;
+    fake.declare_down("cmp1");
+    fake.with(|state| state.waits = Some(Duration::from_secs(3_600)));
+    let side = side(&fake).hastened(10);
+    let job = |attempt| Job { limit_s: 1, ..job(evacuation("vm-0000", &[None]), attempt) };
+    side.begin(&job(1)).await.unwrap();
+    fake.with(|state| state.records[0].status = "completed");
+    let outcome = side.settle(&job(1)).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "its target is at it: {outcome:?}");
+    side.begin(&job(2)).await.unwrap();
+    assert_eq!(fake.evacuations_asked(), 1, "nobody asks twice");
+    fake.with(|state| {
+        let vm = state.vms.get_mut("vm-0000").unwrap();
+        (vm.host, vm.task) = ("cmp2".into(), None);
+    });
+    assert_eq!(done(&side.settle(&job(2)).await)["host"], "cmp2");
+    fake.with(|state| state.vms.get_mut("vm-0000").unwrap().host = "cmp1".into());
+    let outcome = side.settle(&job(2)).await;
+    assert!(matches!(&outcome, Outcome::NotDone { why } if why.what.contains("came back")), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_its_user_deleted_meanwhile_is_gone() {
     let fake = Fake::start(1).await;
     fake.declare_down("cmp1");

@@ -25,9 +25,9 @@ pub struct Up {
     /// One controller or three.
     #[arg(long, default_value_t = 3, value_name = "NUMBER")]
     controllers: u8,
-    /// The release to install.
-    #[arg(long, default_value = "2024.1", value_name = "RELEASE")]
-    release: String,
+    /// The release to install; unless told 2024.1, and with nova, which the lab has from 2025.1 on, 2025.1.
+    #[arg(long, value_name = "RELEASE")]
+    release: Option<String>,
     /// What it shall have beyond keystone.
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     with: Vec<With>,
@@ -53,6 +53,9 @@ enum With {
     /// Masakari's API and engine, to compare with.
     Masakari,
 }
+
+/// The release of a lab with nova, unless told.
+const NOVA_RELEASE: &str = "2025.1";
 
 /// How many compute nodes a lab with nova has unless told.
 const COMPUTES: u8 = 2;
@@ -102,10 +105,12 @@ pub(super) async fn up(context: &Context, typed: Up) -> Result<Exit, Failure> {
         .collect();
     parts.sort_unstable();
     parts.dedup();
-    let computes = typed.computes.unwrap_or(if parts.contains(&Part::Nova) { COMPUTES } else { 0 });
+    let has_nova = parts.contains(&Part::Nova);
+    let computes = typed.computes.unwrap_or(if has_nova { COMPUTES } else { 0 });
+    let release = if has_nova { NOVA_RELEASE.to_owned() } else { UpOptions::default().release };
     let options = UpOptions {
         controllers: typed.controllers,
-        release: typed.release,
+        release: typed.release.unwrap_or(release),
         parts,
         computes,
         instances: typed.instances,

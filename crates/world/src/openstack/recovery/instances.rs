@@ -31,6 +31,10 @@ const QUEUED_MAX: Duration = Duration::from_secs(900);
 /// would be a hundred times what is asked after.
 const LISTED_FROM: usize = 4;
 
+/// From when on it is asked whether a person has reset a server that is on its way, and how old that look may be.
+const RESET_ASKED_AFTER: Duration = Duration::from_secs(120);
+const RESET_AGE_MAX: Duration = Duration::from_secs(30);
+
 /// Where a server is, and the newest record of its evacuation.
 struct Found {
     server: Option<Server>,
@@ -114,9 +118,20 @@ impl ComputeSide {
         let found = self.find(instance, source, servers, records).await;
         let found = found.map_err(|error| error.why())?;
         let Some(server) = &found.server else { return Ok(()) };
-        let under_way = found.newest.as_ref().is_some_and(|record| record.stage() == MoveStage::UnderWay);
-        if found.has_left(source).is_some() || under_way {
+        if found.has_left(source).is_some() {
             return Ok(());
+        }
+        // Of one that is under way only a look of now can say that it was reset: an older one may be from before it began.
+        if let Some(stage) = found.newest.as_ref().map(Migration::stage).filter(may_go_on) {
+            let now = self.api.server(instance.as_str()).await.map_err(|error| error.why())?;
+            let here = now.filter(|now| now.host.as_deref() == Some(source.as_str()));
+            let goes_on = |now: &Server| match stage {
+                MoveStage::UnderWay => now.task_state.is_some(),
+                _ => is_rebuilt(now) && is_ours(now, lock),
+            };
+            if here.is_none_or(|now| goes_on(&now)) {
+                return Ok(());
+            }
         }
         if !server.is_locked {
             self.known(self.api.lock_server(instance.as_str(), lock).await)?;
@@ -220,16 +235,23 @@ impl ComputeSide {
         let records = self.views.evacuations(&self.api, source, since).await?;
         let newest = records.iter().find(|record| record.server == instance.as_str());
         if let Some(record) = newest.filter(|record| record.stage() == MoveStage::UnderWay) {
+            if self.was_reset(instance, source, last.map_or(begun, |last| last.at)).await? {
+                let what = format!(
+                    "the state of {instance} was reset while its evacuation was {}: that one is lost",
+                    record.status
+                );
+                return Ok(Ended::Yes(Outcome::not_done(what)));
+            }
             let to = record.target.as_deref().unwrap_or("a host not chosen yet");
             let what = format!("the evacuation of {instance} to {to} is {}", record.status);
             return Ok(if record.is_queued() { Ended::Queued(what) } else { Ended::NotYet(what) });
         }
-        // Nova calls an evacuation done only after it has written down that the server is on its new host, in its last state.
-        // It is looked at once more before it is settled, together with all that have moved meanwhile.
+        // Nova calls an evacuation done only after it has written down that the server is on its new host, in its last state;
+        // completed it may be called by a source that came back in the middle. It is looked at once more before it is settled, together with all that have moved meanwhile.
         let ours = |record: &&Migration| last.is_some_and(|last| last.is_accepted && record.id > last.before);
         if let Some((record, to)) =
             newest.filter(ours).and_then(|record| Some((record, record.target.as_ref()?)))
-            && matches!(record.stage(), MoveStage::Done | MoveStage::Completed)
+            && record.stage() == MoveStage::Done
         {
             let facts = Facts::from([
                 ("host".to_owned(), to.clone()),
@@ -258,6 +280,9 @@ impl ComputeSide {
         if let Some(record) = found.newest.as_ref().filter(|record| ours(record)) {
             return Ok(match record.stage() {
                 MoveStage::Failed => Ended::Yes(Outcome::NotDone { why: failed(instance, server, record) }),
+                MoveStage::Completed if !is_rebuilt(server) => Ended::Yes(Outcome::not_done(format!(
+                    "{source} came back and ended the evacuation of {instance}, which is still there"
+                ))),
                 // The record was written before the server's new place could be seen.
                 _ => Ended::NotYet(format!(
                     "the evacuation of {instance} is {}, its host not yet",
@@ -284,6 +309,24 @@ impl ComputeSide {
         }
         let what = format!("Nova knows of no new evacuation of {instance}, and it is still on {source}");
         Ok(Ended::Yes(Outcome::not_done(what)))
+    }
+
+    /// Whether a person has reset a server of which an evacuation is under way. Nova ends a record before the server's task, and
+    /// sets the task before it makes one: where there is a record and no task, nobody goes on with it. Seldom asked, by one list
+    /// for all.
+    async fn was_reset(
+        &self,
+        instance: &InstanceId,
+        source: &HostName,
+        sent: Instant,
+    ) -> Result<bool, ApiError> {
+        if sent.elapsed() < self.views.pause(RESET_ASKED_AFTER) {
+            return Ok(false);
+        }
+        let since = Instant::now().checked_sub(self.views.pause(RESET_AGE_MAX)).unwrap_or(sent).max(sent);
+        let servers = self.views.servers(&self.api, source, since).await?;
+        let server = servers.iter().find(|server| server.id == instance.as_str());
+        Ok(server.is_some_and(|server| server.task_state.is_none()))
     }
 
     /// Gives a server the state that it had, and its owner's access.
@@ -410,6 +453,16 @@ enum Ended {
     /// Nova has not begun with it.
     Queued(String),
     NotYet(String),
+}
+
+/// Whether what a record tells of may still go on. A source that comes back in the middle calls it completed.
+fn may_go_on(stage: &MoveStage) -> bool {
+    matches!(stage, MoveStage::UnderWay | MoveStage::Completed)
+}
+
+/// Whether a target is at work on a server.
+fn is_rebuilt(server: &Server) -> bool {
+    server.task_state.as_deref().is_some_and(|task| task.starts_with("rebuil"))
 }
 
 /// Whether a lock is the one that a recovery put on.
