@@ -338,7 +338,11 @@ async fn an_incident_is_saved_by_one_of_two(ours: &Arc<dyn Store>, theirs: &Arc<
     let later = ours.save_incident(&later).await.unwrap().unwrap();
     assert_eq!(theirs.incident(&seen.id).await.unwrap(), Some(later.clone()));
     for store in [ours, theirs] {
-        assert_eq!(open_of(store, &node).await, [later.clone()], "whoever looks again sees what was saved");
+        assert_eq!(
+            open_of(store, &node).await,
+            std::slice::from_ref(&later),
+            "whoever looks again sees what was saved"
+        );
     }
     assert!(theirs.hold_incident(&seen.id, second(500)).await.unwrap());
     let held = ours.incident(&seen.id).await.unwrap().unwrap();
