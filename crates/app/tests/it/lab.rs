@@ -34,7 +34,7 @@ fn a_lab_that_cannot_be() {
     error: the lab has no release `2019.1`
     hint: take one of 2023.1, 2024.1, 2024.2, 2025.1, 2025.2, 2026.1, 2026.2
     ");
-    insta::assert_snapshot!(Home::empty().says("lab up --directory none --cache none --with nova"), @r"
+    insta::assert_snapshot!(Home::empty().says("lab up --directory none --cache none --with nova --release 2024.1"), @r"
     exit 2
     --- err
     error: the lab has no Nova of release 2024.1

@@ -8,7 +8,7 @@ use ostler_model::canary::Kind;
 use ostler_model::event::{Event, Verdict};
 use ostler_model::function::LogError;
 use ostler_model::ids::{RunId, StepId};
-use ostler_model::plan::{PLAN_FORMAT, PLAN_FORMAT_THIRD, Strategy};
+use ostler_model::plan::{PLAN_FORMAT_FOURTH, PLAN_FORMAT_THIRD, Strategy};
 use ostler_model::step::Does;
 use ostler_sim::cloud::Fault;
 use ostler_sim::{MemoryStore, SimCloud, seams};
@@ -279,7 +279,7 @@ fn every_strategy_tries_what_a_user_does_before_and_after_it_changes_anything() 
             let found: Vec<&str> = steps.map(|step| step.id.as_str()).collect();
             assert_eq!(
                 (found, plan.body.format),
-                (vec!["canary-before", "canary"], PLAN_FORMAT),
+                (vec!["canary-before", "canary"], PLAN_FORMAT_FOURTH),
                 "{strategy}"
             );
         }
