@@ -3,9 +3,13 @@
 //! Must never look at the machine: it only judges what was asked for.
 
 use crate::cloud::catalogue::{CloudRelease, Part};
+use crate::cloud::emulator::Virt;
 use crate::cloud::instances::INSTANCES_LIMIT;
 use crate::error::LabError;
 use crate::name::COMPUTES_LIMIT;
+
+/// How many real guests a lab holds at most: each takes 220 MB of memory, and the nodes share this machine's processors.
+const REAL_GUESTS_LIMIT: u16 = 8;
 
 /// What kind of cloud to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct UpOptions {
     pub parts: Vec<Part>,
     /// How many compute nodes, where there is Nova.
     pub computes: u8,
+    /// What runs the guests, where there is Nova.
+    pub virt: Virt,
     /// How many instances to begin with.
     pub instances: u16,
     /// Whether each instance has a port.
@@ -31,6 +37,7 @@ impl Default for UpOptions {
             release: "2024.1".to_owned(),
             parts: Vec::new(),
             computes: 0,
+            virt: Virt::Fake,
             instances: 0,
             ports: true,
         }
@@ -40,6 +47,9 @@ impl Default for UpOptions {
 pub(crate) fn check_parts(options: &UpOptions) -> Result<(), LabError> {
     let refuse = |what: String, todo: &str| Err(LabError::refused(what, todo));
     if !options.parts.contains(&Part::Nova) {
+        if options.virt == Virt::Qemu {
+            return refuse("a hypervisor needs nova to be of use".to_owned(), "add `--with nova`");
+        }
         if options.parts.contains(&Part::Masakari) {
             return refuse("masakari needs nova".to_owned(), "add `--with nova`");
         }
@@ -59,6 +69,14 @@ pub(crate) fn check_parts(options: &UpOptions) -> Result<(), LabError> {
         return refuse(
             format!("a lab is not filled with {} instances", options.instances),
             &format!("ask for at most {INSTANCES_LIMIT}; each takes Nova some seconds of CPU time"),
+        );
+    }
+    if options.virt == Virt::Qemu && options.instances > REAL_GUESTS_LIMIT {
+        return refuse(
+            format!("a lab does not hold {} real guests", options.instances),
+            &format!(
+                "ask for at most {REAL_GUESTS_LIMIT}, or leave `--virt qemu` out: pretended guests cost nothing"
+            ),
         );
     }
     if options.instances > 0 && options.computes == 0 {
