@@ -43,6 +43,7 @@ impl Default for UpOptions {
         }
     }
 }
+
 /// Refuses a cloud that cannot be.
 pub(crate) fn check_parts(options: &UpOptions) -> Result<(), LabError> {
     let refuse = |what: String, todo: &str| Err(LabError::refused(what, todo));
@@ -83,4 +84,27 @@ pub(crate) fn check_parts(options: &UpOptions) -> Result<(), LabError> {
         return refuse("instances need a compute node".to_owned(), "add `--computes 2`");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_guests_need_nova_and_are_few() {
+        let asked = |parts: &[Part], instances: u16| UpOptions {
+            release: "2025.1".to_owned(),
+            parts: parts.to_vec(),
+            computes: if parts.is_empty() { 0 } else { 2 },
+            virt: Virt::Qemu,
+            instances,
+            ..UpOptions::default()
+        };
+        let refused = |options: &UpOptions| check_parts(options).unwrap_err().to_string();
+        assert!(refused(&asked(&[], 0)).contains("--with nova"));
+        assert!(refused(&asked(&[Part::Nova], REAL_GUESTS_LIMIT + 1)).contains("at most 8"));
+        check_parts(&asked(&[Part::Nova], REAL_GUESTS_LIMIT)).unwrap();
+        let pretended = UpOptions { virt: Virt::Fake, ..asked(&[Part::Nova], REAL_GUESTS_LIMIT + 1) };
+        check_parts(&pretended).unwrap();
+    }
 }

@@ -93,7 +93,7 @@ pub(crate) async fn layer(
     let [_, base] = below;
     let bindings = bindings(cache, base, teller).await?;
     let layer = Layer {
-        kind: "qemu",
+        kind: "hypervisor",
         script: INSTALL,
         on: On::Compute,
         online: true,

@@ -6,6 +6,7 @@ use super::api::{Api, NOVA, PLACEMENT};
 use super::catalogue::{On, Part, running_on};
 use super::emulator::{self, Virt};
 use super::identity;
+use super::monitors;
 use crate::cluster::carries;
 use crate::command::Command;
 use crate::error::LabError;
@@ -69,7 +70,8 @@ pub(crate) async fn form(
         Virt::Fake => Vec::new(),
         Virt::Qemu => emulator::UNITS.to_vec(),
     };
-    units.extend(["nova-compute.service", "ostler-monitor-host.service", "ostler-monitor-process.service"]);
+    units.push("nova-compute.service");
+    units.extend(monitors::units(ground.virt));
     let start_compute = format!("systemctl enable --quiet --now {}", units.join(" "));
     try_join_all(
         computes.iter().map(|machine| {

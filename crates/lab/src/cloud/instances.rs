@@ -18,6 +18,8 @@ const EACH: Duration = Duration::from_secs(20);
 const BESIDES: Duration = Duration::from_secs(120);
 /// What the kernel of a real guest is told: its console is the one that Nova shows.
 const COMMAND_LINE: &str = "console=ttyS0 quiet panic=1";
+/// How many seconds a real guest gets to shut down: it does not listen, and what it writes is on its disk at once.
+const SHUTDOWN_SECONDS: &str = "2";
 /// The image's content: nobody boots it, a real guest writes on it.
 const BLANK: usize = 64 << 10;
 /// How many instances a lab is filled with at most: Nova takes about four CPU seconds for each.
@@ -39,6 +41,7 @@ pub(crate) async fn prepare(api: &Api, boot: Option<&Boot>, teller: &Teller<'_>)
             about[property] = image(api, &part, content).await?.into();
         }
         about["os_command_line"] = COMMAND_LINE.into();
+        about["os_shutdown_timeout"] = SHUTDOWN_SECONDS.into();
     }
     let image = image(api, &about, vec![0; BLANK]).await?;
     let flavor = json!({ "flavor": { "name": "tiny", "vcpus": 1, "ram": 128, "disk": 1 } });
