@@ -148,7 +148,17 @@ fn ready() {
         let words = ["up", "--controllers", "1", "--release", "2025.1", "--with", "nova", "--virt", "qemu"];
         lab(&[&words[..], &["--computes", "2", "--instances", "2"]].concat()).expect(0);
     }
-    wait_until("guests that run", MOVE_LIMIT, || servers().iter().all(|(_, _, status)| status == "ACTIVE"));
+    for (id, host, status) in servers() {
+        // What somebody let die, or an earlier test that failed.
+        if status != "ACTIVE" || state_on(&host, &id).as_deref() != Some("running") {
+            nova("POST", &format!("/servers/{id}/action"), &json!({ "reboot": { "type": "HARD" } }));
+        }
+    }
+    wait_until("guests that run", MOVE_LIMIT, || {
+        servers()
+            .iter()
+            .all(|(id, host, status)| status == "ACTIVE" && state_on(host, id).as_deref() == Some("running"))
+    });
 }
 
 /// The server of instance HA, with both hosts in a segment and heard.
