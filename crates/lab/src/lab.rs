@@ -8,6 +8,7 @@ use crate::bridge;
 use crate::cache::{Cache, delete, fits_a_mount_option};
 use crate::cloud::api::Api;
 use crate::cloud::catalogue::{CloudRelease, Part};
+use crate::cloud::emulator::{self, Boot, Virt};
 use crate::cloud::{self, packages};
 use crate::cluster;
 use crate::command::Command;
@@ -130,6 +131,9 @@ impl Lab {
         }
         if ground.has_cloud() && !is_controller {
             shares.push((cloud::monitors::program(&self.paths.state), "/usr/bin/ostler", true));
+            if ground.virt == Virt::Qemu {
+                shares.push((self.guests(), emulator::INSTANCES, false));
+            }
         }
         Sockets { bridge: self.name.bridge(), storage_bridge: self.name.storage_bridge(), shares }
     }
@@ -137,6 +141,11 @@ impl Lab {
     /// Glance's images: one folder for all controllers, as shared storage is.
     fn images(&self) -> PathBuf {
         self.paths.state.join("images")
+    }
+
+    /// The disks of real guests: one folder for all compute nodes, as shared storage is.
+    fn guests(&self) -> PathBuf {
+        self.paths.state.join("instances")
     }
 
     pub(crate) fn machines(&self, ground: &Ground) -> Vec<Machine> {
@@ -219,6 +228,7 @@ impl Lab {
         let mut disks = Disks {
             controller: vec![layer.path.clone(), base.path.clone()],
             compute: vec![base.path.clone()],
+            guest: None,
         };
         let mut repositories = vec![repository];
         if options.parts.contains(&Part::Nova) {
@@ -228,7 +238,14 @@ impl Lab {
                 packages::controller_layer(cache, [&layer, &base], &services, cloud, teller).await?;
             let compute = packages::compute_layer(cache, &base, &services, cloud, teller).await?;
             disks.controller.insert(0, controller.path);
-            disks.compute.insert(0, compute.path);
+            if options.virt == Virt::Qemu {
+                let qemu = emulator::layer(cache, [&compute, &base], &services, cloud, teller).await?;
+                disks.compute.insert(0, compute.path);
+                disks.compute.insert(0, qemu.path);
+                disks.guest = Some(emulator::boot(cache, &base, teller).await?);
+            } else {
+                disks.compute.insert(0, compute.path);
+            }
             repositories.push(services);
         }
         let state = &self.paths.state;
@@ -257,6 +274,7 @@ impl Lab {
         record.parts = options.parts.clone();
         if options.parts.contains(&Part::Nova) {
             record.computes = options.computes;
+            record.virt = options.virt;
             bridge::raise_storage(&self.name, subnet).await?;
         }
         record.write(&self.record_path())?;
@@ -267,6 +285,9 @@ impl Lab {
         try_join_all(computes.iter().map(|machine| machine.mount(&disks.compute))).await?;
         if ground.has_cloud() {
             cloud::form::give_to(&machines[0], &self.images(), "glance").await?;
+            if let (Virt::Qemu, Some(compute)) = (ground.virt, computes.first()) {
+                cloud::form::give_to(compute, &self.guests(), "nova").await?;
+            }
             cloud::monitors::keep(state, &secrets)?;
             write_private(&state.join("bmc.password"), secrets.bmc.reveal())?;
         }
@@ -293,8 +314,10 @@ impl Lab {
             teller.tell("cluster", format!("the power controllers speak Redfish at {url}"));
             cloud::form::form(&machines, ground, &secrets, teller).await?;
             let api = Api::log_in(ground.virtual_address, secrets.admin.reveal()).await?;
-            let ready = cloud::instances::prepare(&api, teller).await?;
-            cloud::instances::make(&api, &ready, options.instances, options.ports, teller).await?;
+            let ready = cloud::instances::prepare(&api, disks.guest.as_ref(), teller).await?;
+            // Nothing plugs a real guest's port into anything here.
+            let ports = options.ports && ground.virt == Virt::Fake;
+            cloud::instances::make(&api, &ready, options.instances, ports, teller).await?;
         }
         record.complete = true;
         record.write(&self.record_path())?;
@@ -430,6 +453,8 @@ impl Lab {
 struct Disks {
     controller: Vec<PathBuf>,
     compute: Vec<PathBuf>,
+    /// What real guests boot.
+    guest: Option<Boot>,
 }
 
 /// Builds what `up` needs for these releases without making a lab.

@@ -39,6 +39,7 @@ mod wait;
 
 pub use bmc::Mood;
 pub use cloud::catalogue::Part;
+pub use cloud::emulator::Virt;
 pub use cloud::trial::{Placed, Trial};
 pub use error::LabError;
 pub use host::check_can_run;

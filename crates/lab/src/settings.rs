@@ -5,6 +5,7 @@
 use crate::bmc;
 use crate::cache::write_whole;
 use crate::cloud::catalogue::Part;
+use crate::cloud::emulator::Virt;
 use crate::cloud::monitors::{HEARTBEAT_PORT, REPORTS_PORT};
 use crate::error::LabError;
 use crate::name::{LabName, Subnet, compute_name, controller_name};
@@ -30,6 +31,9 @@ pub(crate) struct Record {
     /// What it has beyond keystone.
     #[serde(default)]
     pub(crate) parts: Vec<Part>,
+    /// What runs its guests.
+    #[serde(default)]
+    pub(crate) virt: Virt,
     pub(crate) release: String,
     /// Whether it has been seen to serve.
     pub(crate) complete: bool,
@@ -44,6 +48,7 @@ impl Record {
             controllers,
             computes: 0,
             parts: Vec::new(),
+            virt: Virt::default(),
             release: release.to_owned(),
             complete: false,
             made: jiff::Timestamp::now(),
@@ -70,6 +75,8 @@ pub(crate) struct Ground {
     controllers: usize,
     /// What the lab has beyond keystone.
     pub(crate) parts: Vec<Part>,
+    /// What runs its guests.
+    pub(crate) virt: Virt,
     /// How the release that the nodes are made with speaks to memcached.
     pub(crate) cache_backend: &'static str,
 }
@@ -87,6 +94,7 @@ impl Ground {
             nodes: controllers.chain(computes).collect(),
             controllers: usize::from(record.controllers),
             parts: record.parts.clone(),
+            virt: record.virt,
             cache_backend: Release::named(&record.release).map_or("", |release| release.cache_backend()),
         }
     }

@@ -180,7 +180,7 @@ async fn node(machine: &Machine, address: Ipv4Addr, ground: &Ground, cloud: &Key
         status.storage_link = Some(network::state(machine, Network::Storage).await);
     }
     if is_compute {
-        let (ssh, guests) = join(answers_ssh(address), hypervisor::ask(machine)).await;
+        let (ssh, guests) = join(answers_ssh(address), hypervisor::ask(machine, ground.virt)).await;
         status.ssh = ssh;
         let runs = |guest: &&hypervisor::Guest| guest.state == "running";
         status.guests = guests.ok().map(|found| found.guests.iter().filter(runs).count());

@@ -5,6 +5,7 @@
 use crate::bmc::{self, Mood};
 use crate::bridge;
 use crate::cloud::catalogue::{On, running_on};
+use crate::cloud::emulator::Virt;
 use crate::cluster::{self, FIRST_BACKENDS};
 use crate::error::LabError;
 use crate::hypervisor::{self, Hypervisor};
@@ -173,19 +174,21 @@ impl Lab {
 
     /// What a compute node's hypervisor itself has.
     pub async fn hypervisor(&self, node: &str) -> Result<Hypervisor, LabError> {
-        hypervisor::ask(&self.known_compute(node)?).await
+        let (machine, virt) = self.known_compute(node)?;
+        hypervisor::ask(&machine, virt).await
     }
 
     /// Lets a guest die, as if its process had crashed.
     pub async fn crash(&self, node: &str, guest: &str) -> Result<(), LabError> {
-        hypervisor::crash(&self.known_compute(node)?, guest).await
+        let (machine, virt) = self.known_compute(node)?;
+        hypervisor::crash(&machine, virt, guest).await
     }
 
-    fn known_compute(&self, node: &str) -> Result<Machine, LabError> {
+    fn known_compute(&self, node: &str) -> Result<(Machine, Virt), LabError> {
         let machine = self.known_machine(node)?;
         let (_, ground) = self.record()?;
         match ground.computes().iter().any(|(name, _)| name == node) {
-            true => Ok(machine),
+            true => Ok((machine, ground.virt)),
             false => Err(LabError::refused(
                 format!("`{node}` is no compute node, so it has no hypervisor"),
                 "see the nodes with `ostler lab status`",

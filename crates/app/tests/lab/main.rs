@@ -13,6 +13,7 @@ mod nova;
 mod nova_ha;
 mod offline;
 mod power;
+mod real_guests;
 mod serve;
 mod three_servers;
 mod zero_downtime;

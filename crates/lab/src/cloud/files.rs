@@ -3,6 +3,7 @@
 //! Must never be written while the node runs, nor give a password to an account that does not need it.
 
 use super::catalogue::{On, PROJECTS, Serves, running_on};
+use super::emulator::{self, Virt};
 use crate::error::LabError;
 use crate::node_files::Place;
 use crate::secrets::{Secrets, node_identity};
@@ -89,7 +90,11 @@ fn compute(place: &Place<'_>, index: usize, ground: &Ground, secrets: &Secrets) 
     let text = settings("nova", index, ground, secrets, false)?;
     place.owned("etc/nova/nova.conf", 0o640, &text, "root:nova")?;
     // Without it a compute node that starts for the second time takes itself for another one.
-    place.owned("var/lib/nova/compute_id", 0o640, &node_identity()?, "nova")
+    place.owned("var/lib/nova/compute_id", 0o640, &node_identity()?, "nova")?;
+    match ground.virt {
+        Virt::Fake => Ok(()),
+        Virt::Qemu => emulator::write(place),
+    }
 }
 
 /// The text of a project's settings file.
@@ -145,6 +150,8 @@ fn settings(
             ("database_password", database_password),
             ("password", secrets.service.reveal()),
             ("quorum", quorum),
+            ("driver", ground.virt.driver()),
+            ("hypervisor", if with_database { "" } else { ground.virt.settings() }),
         ],
     )
 }

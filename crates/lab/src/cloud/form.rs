@@ -4,7 +4,9 @@
 
 use super::api::{Api, NOVA, PLACEMENT};
 use super::catalogue::{On, Part, running_on};
+use super::emulator::{self, Virt};
 use super::identity;
+use super::monitors;
 use crate::cluster::carries;
 use crate::command::Command;
 use crate::error::LabError;
@@ -64,13 +66,18 @@ pub(crate) async fn form(
     };
     let (_, api) = try_join(start, register).await?;
     teller.tell("cluster", "the services start");
-    try_join_all(computes.iter().map(|machine| {
-        machine.run(
-            "starting nova-compute and its monitors",
-            "systemctl enable --quiet --now nova-compute.service ostler-monitor-host.service ostler-monitor-process.service",
-            START_LIMIT,
-        )
-    }))
+    let mut units = match ground.virt {
+        Virt::Fake => Vec::new(),
+        Virt::Qemu => emulator::UNITS.to_vec(),
+    };
+    units.push("nova-compute.service");
+    units.extend(monitors::units(ground.virt));
+    let start_compute = format!("systemctl enable --quiet --now {}", units.join(" "));
+    try_join_all(
+        computes.iter().map(|machine| {
+            machine.run("starting nova-compute and its monitors", &start_compute, START_LIMIT)
+        }),
+    )
     .await?;
     let backends: Vec<&str> = running_on(On::Controller, &ground.parts)
         .filter(|package| package.port().is_some())

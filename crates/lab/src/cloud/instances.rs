@@ -3,6 +3,7 @@
 //! Must never report instances as there before Nova says that they are ACTIVE.
 
 use super::api::{Api, GLANCE, NEUTRON, NOVA, text_at};
+use super::emulator::Boot;
 use crate::error::LabError;
 use crate::progress::Teller;
 use crate::wait::{Seen, until};
@@ -15,25 +16,34 @@ use std::time::Duration;
 const EACH: Duration = Duration::from_secs(20);
 /// How long making them may take besides.
 const BESIDES: Duration = Duration::from_secs(120);
-/// The image's content: nobody boots it.
+/// What the kernel of a real guest is told: its console is the one that Nova shows.
+const COMMAND_LINE: &str = "console=ttyS0 quiet panic=1";
+/// How many seconds a real guest gets to shut down: it does not listen, and what it writes is on its disk at once.
+const SHUTDOWN_SECONDS: &str = "2";
+/// The image's content: nobody boots it, a real guest writes on it.
 const BLANK: usize = 64 << 10;
 /// How many instances a lab is filled with at most: Nova takes about four CPU seconds for each.
 pub(crate) const INSTANCES_LIMIT: u16 = 500;
 
 /// Makes image, flavor and network, so that instances can be made.
-pub(crate) async fn prepare(api: &Api, teller: &Teller<'_>) -> Result<Ready, LabError> {
-    let image =
+///
+/// Real guests boot what is given here; their disk is as blank as the others'.
+pub(crate) async fn prepare(api: &Api, boot: Option<&Boot>, teller: &Teller<'_>) -> Result<Ready, LabError> {
+    let mut about =
         json!({ "name": "blank", "disk_format": "raw", "container_format": "bare", "visibility": "public" });
-    let image = text_at(&api.post(GLANCE, "/v2/images", &image).await?, "/id")?;
-    let path = format!("/v2/images/{image}/file");
-    let blank = Bytes::from(vec![0; BLANK]);
-    let sent = api.send(Method::PUT, GLANCE, &path, "application/octet-stream", blank).await?;
-    if sent.status != 204 {
-        return Err(LabError::Service {
-            what: "uploading the image".to_owned(),
-            why: format!("HTTP {}: {}", sent.status, sent.body),
-        });
+    if let Some(boot) = boot {
+        for (property, name, form, path) in [
+            ("kernel_id", "kernel", "aki", &boot.kernel),
+            ("ramdisk_id", "initramfs", "ari", &boot.initramfs),
+        ] {
+            let content = std::fs::read(path).map_err(LabError::file("reading", path))?;
+            let part = json!({ "name": name, "disk_format": form, "container_format": form, "visibility": "public" });
+            about[property] = image(api, &part, content).await?.into();
+        }
+        about["os_command_line"] = COMMAND_LINE.into();
+        about["os_shutdown_timeout"] = SHUTDOWN_SECONDS.into();
     }
+    let image = image(api, &about, vec![0; BLANK]).await?;
     let flavor = json!({ "flavor": { "name": "tiny", "vcpus": 1, "ram": 128, "disk": 1 } });
     let flavor = text_at(&api.post(NOVA, "/v2.1/flavors", &flavor).await?, "/flavor/id")?;
     let network = json!({ "network": { "name": "lab", "shared": true } });
@@ -44,6 +54,20 @@ pub(crate) async fn prepare(api: &Api, teller: &Teller<'_>) -> Result<Ready, Lab
     api.post(NEUTRON, "/v2.0/subnets", &subnet).await?;
     teller.tell("cluster", "there are an image, a flavor and a network");
     Ok(Ready { image, flavor, network })
+}
+
+/// Makes an image; its identity.
+async fn image(api: &Api, about: &Value, content: Vec<u8>) -> Result<String, LabError> {
+    let image = text_at(&api.post(GLANCE, "/v2/images", about).await?, "/id")?;
+    let path = format!("/v2/images/{image}/file");
+    let sent = api.send(Method::PUT, GLANCE, &path, "application/octet-stream", Bytes::from(content)).await?;
+    match sent.status {
+        204 => Ok(image),
+        status => Err(LabError::Service {
+            what: format!("uploading the image {}", about["name"]),
+            why: format!("HTTP {status}: {}", sent.body),
+        }),
+    }
 }
 
 /// What instances are made of, where it has been made already.

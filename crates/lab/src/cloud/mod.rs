@@ -4,6 +4,7 @@
 
 pub(crate) mod api;
 pub(crate) mod catalogue;
+pub(crate) mod emulator;
 pub(crate) mod files;
 pub(crate) mod form;
 pub(crate) mod identity;

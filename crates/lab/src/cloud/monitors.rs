@@ -4,6 +4,7 @@
 //! The server that they speak to is on this machine, where a person or a test starts it. Must never give a node another
 //! node's key.
 
+use super::emulator::Virt;
 use crate::command::Command;
 use crate::error::LabError;
 use crate::node_files::Place;
@@ -20,7 +21,7 @@ pub(crate) const HEARTBEAT_PORT: u16 = 15_869;
 /// How long making a key may take.
 const KEY_LIMIT: Duration = Duration::from_secs(30);
 
-/// The units that run on every compute node. Guests are no business of libvirt's here.
+/// The units that run on every compute node.
 const UNITS: [(&str, &str); 2] = [
     ("ostler-monitor-host.service", include_str!("../../../app/data/units/ostler-monitor-host.service")),
     (
@@ -28,6 +29,25 @@ const UNITS: [(&str, &str); 2] = [
         include_str!("../../../app/data/units/ostler-monitor-process.service"),
     ),
 ];
+
+/// The unit that runs where guests are libvirt's.
+const GUESTS_UNIT: (&str, &str) = (
+    "ostler-monitor-instance.service",
+    include_str!("../../../app/data/units/ostler-monitor-instance.service"),
+);
+
+/// The names of the units that run on a compute node.
+pub(crate) fn units(virt: Virt) -> Vec<&'static str> {
+    files(virt).into_iter().map(|(name, _)| name).collect()
+}
+
+fn files(virt: Virt) -> Vec<(&'static str, &'static str)> {
+    let mut all = UNITS.to_vec();
+    if virt == Virt::Qemu {
+        all.push(GUESTS_UNIT);
+    }
+    all
+}
 
 /// What the nodes run, as a file of the lab's own: the program may be replaced while the lab is up.
 pub(crate) fn program(state: &Path) -> PathBuf {
@@ -65,7 +85,7 @@ pub(crate) async fn write(
          [[process.watch]]\nunit = \"nova-compute\"\n"
     );
     place.file("etc/ostler/monitor.toml", 0o644, &text)?;
-    for (unit, text) in UNITS {
+    for (unit, text) in files(ground.virt) {
         place.file(&format!("etc/systemd/system/{unit}"), 0o644, text)?;
     }
     Ok(())

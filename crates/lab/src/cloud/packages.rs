@@ -330,7 +330,13 @@ pub(crate) async fn controller_layer(
     release: CloudRelease,
     teller: &Teller<'_>,
 ) -> Result<Sealed, LabError> {
-    let layer = Layer { kind: "controller", script: INSTALL_CONTROLLER, on: On::Controller, online: true };
+    let layer = Layer {
+        kind: "controller",
+        script: INSTALL_CONTROLLER,
+        on: On::Controller,
+        online: true,
+        things: Vec::new(),
+    };
     layer.make(cache, &keystone, repository, release, teller).await
 }
 
@@ -342,19 +348,28 @@ pub(crate) async fn compute_layer(
     release: CloudRelease,
     teller: &Teller<'_>,
 ) -> Result<Sealed, LabError> {
-    let layer = Layer { kind: "compute", script: INSTALL_COMPUTE, on: On::Compute, online: false };
+    let layer = Layer {
+        kind: "compute",
+        script: INSTALL_COMPUTE,
+        on: On::Compute,
+        online: false,
+        things: Vec::new(),
+    };
     layer.make(cache, &[base], repository, release, teller).await
 }
 
-struct Layer {
-    kind: &'static str,
-    script: &'static str,
-    on: On,
-    online: bool,
+/// A layer with a release's packages of one kind of node.
+pub(crate) struct Layer<'a> {
+    pub(crate) kind: &'static str,
+    pub(crate) script: &'static str,
+    pub(crate) on: On,
+    pub(crate) online: bool,
+    /// What the script finds under /run besides the release's packages.
+    pub(crate) things: Vec<(&'static str, &'a Sealed)>,
 }
 
-impl Layer {
-    async fn make(
+impl Layer<'_> {
+    pub(crate) async fn make(
         &self,
         cache: &Cache,
         lowers: &[&Sealed],
@@ -365,6 +380,7 @@ impl Layer {
         let name = format!("{}-{}-{}", self.kind, release.series, recipe(&[self.script]));
         let mut parts: Vec<&str> = lowers.iter().map(|layer| layer.digest.as_str()).collect();
         parts.push(&repository.digest);
+        parts.extend(self.things.iter().map(|(_, thing)| thing.digest.as_str()));
         let upon = recipe(&parts);
         let _lock = cache.lock(&name, teller).await?;
         if let Some(found) = cache.find(&name, &upon).await? {
@@ -380,12 +396,14 @@ impl Layer {
         let mut arguments = vec![release.series];
         arguments.extend(packages_on(self.on).map(|(_, package)| package.name));
         let lowers: Vec<&Path> = lowers.iter().map(|layer| layer.path.as_path()).collect();
+        let mut things: Vec<(&str, &Path)> = vec![("openstack", &releases)];
+        things.extend(self.things.iter().map(|(name, thing)| (*name, thing.path.as_path())));
         let build = Build {
             doing: "installing the cloud services in the image",
             lowers: &lowers,
             script: self.script,
             arguments: &arguments,
-            things: &[("openstack", &releases)],
+            things: &things,
             online: self.online,
             limit: INSTALL_LIMIT,
         };

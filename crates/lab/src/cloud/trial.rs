@@ -5,6 +5,7 @@
 
 use super::api::{Api, NOVA, text_at};
 use super::catalogue::Part;
+use super::emulator::Virt;
 use super::instances;
 use crate::error::LabError;
 use crate::lab::Lab;
@@ -51,6 +52,12 @@ impl Lab {
             return Err(LabError::refused(
                 "this lab has no Nova, or fewer than three compute nodes",
                 "make one with `ostler lab up --release 2025.1 --with nova --computes 4`",
+            ));
+        }
+        if ground.virt == Virt::Qemu {
+            return Err(LabError::refused(
+                "this lab has real guests, too few for a measurement",
+                "make another one without `--virt qemu`",
             ));
         }
         let secrets = Secrets::read(&self.secrets_path())?;

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::printer::Printer;
 use clap::{Args, ValueEnum};
-use ostler_lab::{Part, Progress, UpOptions};
+use ostler_lab::{Part, Progress, UpOptions, Virt};
 use serde_json::json;
 
 /// Make the cloud and wait until it serves.
@@ -17,6 +17,7 @@ use serde_json::json;
 Examples:
   ostler lab up --controllers 3 --release 2024.1
   ostler lab up --controllers 1 --release 2025.1 --with nova --computes 4 --instances 20
+  ostler lab up --controllers 1 --release 2025.1 --with nova --virt qemu --instances 2
   export OSTLER_CONFIG=/var/lib/ostler/lab/lab/ostler.toml
   ostler cloud scan")]
 pub struct Up {
@@ -34,7 +35,10 @@ pub struct Up {
     /// How many compute nodes, with nova.
     #[arg(long, value_name = "NUMBER")]
     computes: Option<u8>,
-    /// How many instances to begin with, a port each.
+    /// What runs the guests, with nova.
+    #[arg(long, value_enum, default_value_t = Hypervisor::Fake, value_name = "HYPERVISOR")]
+    virt: Hypervisor,
+    /// How many instances to begin with, a port each; real guests have none.
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     instances: u16,
     /// Leave the instances without ports.
@@ -56,6 +60,24 @@ enum With {
 
 /// The release of a lab with nova, unless told.
 const NOVA_RELEASE: &str = "2025.1";
+
+/// What runs the guests of compute nodes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Hypervisor {
+    /// A file with a line for each guest: quick, and as many as one likes.
+    Fake,
+    /// libvirt and qemu: few guests that compute and write on disks, which all compute nodes share.
+    Qemu,
+}
+
+impl From<Hypervisor> for Virt {
+    fn from(hypervisor: Hypervisor) -> Self {
+        match hypervisor {
+            Hypervisor::Fake => Self::Fake,
+            Hypervisor::Qemu => Self::Qemu,
+        }
+    }
+}
 
 /// How many compute nodes a lab with nova has unless told.
 const COMPUTES: u8 = 2;
@@ -113,6 +135,7 @@ pub(super) async fn up(context: &Context, typed: Up) -> Result<Exit, Failure> {
         release: typed.release.unwrap_or(release),
         parts,
         computes,
+        virt: typed.virt.into(),
         instances: typed.instances,
         ports: !typed.no_ports,
     };
