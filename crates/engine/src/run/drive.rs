@@ -279,18 +279,19 @@ impl<'a> Driver<'a> {
                 if let Err(why) = result {
                     self.run.put_back(at);
                     let until = later(self.seams.clock.now(), POSTPONED_PAUSE_MS);
-                    return self.append(Event::Postponed { step, until, why }).await;
+                    self.append(Event::Postponed { step, until, why }).await?;
+                    return Ok(());
                 }
                 self.holds()?;
                 let attempt = run.steps[at].attempt + 1;
                 let intent = Event::Intended { step: step.clone(), attempt };
-                self.append(intent).await?;
-                let run = &self.run;
-                if !run.doing.contains(&at) {
-                    // A person's word came first and the intent no longer fitted.
+                if !self.append(intent).await? {
+                    // A person's word came first and the intent no longer fitted; or a driver whose lease had ended wrote the
+                    // same one in our place, and carries it out: an intent of another is settled, never begun.
                     self.run.put_back(at);
                     return Ok(());
                 }
+                let run = &self.run;
                 // A store that took its time has taken it from the lease: the intent stands, and whoever drives settles it.
                 self.holds()?;
                 let by = (!run.step(at).guard.is_empty()).then(|| later(guarded, BEGIN_WITHIN_MS));
@@ -308,7 +309,8 @@ impl<'a> Driver<'a> {
                     // A person vouched for the step while it was being settled.
                     return Ok(());
                 }
-                self.append(Event::Proved { step, attempt, outcome }).await
+                self.append(Event::Proved { step, attempt, outcome }).await?;
+                Ok(())
             }
             Happened::Watched { step, result } => {
                 let at = self.run.place(&step)?;
@@ -316,11 +318,13 @@ impl<'a> Driver<'a> {
                 match result {
                     Ok(rounds) => {
                         let who = Actor::Rule(format!("quiet: {rounds} rounds of calls succeeded"));
-                        self.append(Event::Passed { step, who }).await
+                        self.append(Event::Passed { step, who }).await?;
+                        Ok(())
                     }
                     Err(why) => {
                         let until = later(self.seams.clock.now(), POSTPONED_PAUSE_MS);
-                        self.append(Event::Postponed { step, until, why }).await
+                        self.append(Event::Postponed { step, until, why }).await?;
+                        Ok(())
                     }
                 }
             }
@@ -373,8 +377,8 @@ impl<'a> Driver<'a> {
     }
 
     /// Makes one event durable and folds it. If a person's word took the place, it is folded first and the event
-    /// is written behind it, unless it no longer fits.
-    async fn append(&mut self, event: Event) -> Result<(), DriveError> {
+    /// is written behind it, unless it no longer fits. Answers whether it was written.
+    async fn append(&mut self, event: Event) -> Result<bool, DriveError> {
         let mut failures = 0;
         loop {
             let run = &self.run;
@@ -387,10 +391,10 @@ impl<'a> Driver<'a> {
             };
             // What others wrote is the truth: an event that no longer fits is dropped.
             if run.admits(&entry).is_err() {
-                return Ok(());
+                return Ok(false);
             }
             match self.seams.store.append(std::slice::from_ref(&entry)).await {
-                Ok(()) => return self.accept(entry),
+                Ok(()) => return self.accept(entry).map(|()| true),
                 Err(StoreError::Taken { .. }) => self.hear().await?,
                 Err(error @ StoreError::Unavailable { .. }) => {
                     failures += 1;

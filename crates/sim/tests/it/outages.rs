@@ -122,6 +122,12 @@ fn a_recovery_waits_for_a_new_host_that_is_dead_too_and_spends_no_rounds_on_it()
 }
 
 #[test]
+fn an_intent_that_another_server_wrote_is_settled_and_not_begun_once_more() {
+    // A server whose clock is ahead takes an outage over, and the one before it writes the same intent a moment earlier.
+    assert_eq!(tell(&Story::of(20_931)).breaches, []);
+}
+
+#[test]
 fn a_spare_that_fails_while_a_plan_for_it_waits_for_its_proof_stays_disabled() {
     // A controller loses its mains with its host, for sixteen minutes; meanwhile the reserved host of the plan dies.
     assert_eq!(tell(&Story::of(10_646)).breaches, []);
