@@ -16,10 +16,10 @@ use ostler_engine::run;
 use ostler_engine::seam::{Clock, Register, StoreError};
 use ostler_model::compute::Instance as Seen;
 use ostler_model::ha::{Incident as Record, Named, Stage, Status};
-use ostler_model::ids::HostName;
+use ostler_model::ids::{HostName, InstanceId as SeenId};
 use ostler_model::plan::Purpose;
 use ostler_model::step::{Does, Wanted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rules, and what they say.
 pub const RULES: &[(&str, &str)] = &[
@@ -94,6 +94,16 @@ pub(super) async fn judge(scene: &Scene<'_>) -> Result<Told, StoreError> {
     let ground = scene.outage.ground();
     let mut ends = Vec::new();
     let all: Vec<Incident> = incidents.iter().map(|(_, incident)| incident.clone()).collect();
+    let is_idle = |incident: &Incident| {
+        let own = incident.runs.iter().filter_map(|id| runs.get(id));
+        own.into_iter().all(|run| matches!(run.state, run::RunState::Closed(_)))
+    };
+    // What another outage has in hand has its lock, whatever an earlier one has done with it.
+    let busy: BTreeSet<_> = all
+        .iter()
+        .filter(|incident| !is_idle(incident))
+        .flat_map(|incident| incident.before.iter().flat_map(BTreeMap::keys))
+        .collect();
     for (record, incident) in &incidents {
         let own: Vec<run::Run> = incident.runs.iter().filter_map(|id| runs.get(id).cloned()).collect();
         // A run that is under way says in its journal what it waits for, for example an evacuation that does not end.
@@ -104,9 +114,8 @@ pub(super) async fn judge(scene: &Scene<'_>) -> Result<Told, StoreError> {
         });
         judge.must(!record.why.contains("was refused"), "never-unfit", || record.why.clone());
         by_plan(&mut judge, incident, &own, &policy);
-        let is_idle = own.iter().all(|run| matches!(run.state, run::RunState::Closed(_)));
-        if is_idle {
-            locks(&mut judge, incident, &ground);
+        if is_idle(incident) {
+            locks(&mut judge, incident, &busy, &ground);
         }
         let is_over = record.closed.is_some() && matches!(record.stage, Stage::Recovered | Stage::Nothing);
         ends.push(if is_over { "over" } else { "waits" });
@@ -201,8 +210,8 @@ fn by_plan(judge: &mut Judge, incident: &Incident, runs: &[run::Run], policy: &P
 
 /// Whether those that could not be moved are their owners' again while nothing is under way, also while a person is
 /// waited for. One that was moved and does not take on its state is still worked on.
-fn locks(judge: &mut Judge, incident: &Incident, ground: &Ground) {
-    for id in incident.before.iter().flat_map(BTreeMap::keys) {
+fn locks(judge: &mut Judge, incident: &Incident, busy: &BTreeSet<&SeenId>, ground: &Ground) {
+    for id in incident.before.iter().flat_map(BTreeMap::keys).filter(|id| !busy.contains(id)) {
         let now = InstanceId::parse(id.as_str()).and_then(|id| ground.nova.instance(id));
         let Some(now) = now.filter(|now| incident.over || now.host.as_ref() == Some(&incident.host)) else {
             continue;

@@ -122,6 +122,12 @@ fn a_recovery_waits_for_a_new_host_that_is_dead_too_and_spends_no_rounds_on_it()
 }
 
 #[test]
+fn a_lock_of_a_second_recovery_is_none_that_the_first_has_left_behind() {
+    // Everything has come from one host to another, which dies as well; its moves are under way when the story ends.
+    assert_eq!(tell(&Story::of(87_802)).breaches, []);
+}
+
+#[test]
 fn an_intent_that_another_server_wrote_is_settled_and_not_begun_once_more() {
     // A server whose clock is ahead takes an outage over, and the one before it writes the same intent a moment earlier.
     assert_eq!(tell(&Story::of(20_931)).breaches, []);

@@ -88,7 +88,7 @@ pub const BUGS: &[Bug] = &[
         name: "an entry that the store refused is taken for written",
         file: "crates/engine/src/run/drive.rs",
         find: "                    if failures >= APPENDS_MAX {",
-        put: "                    if {is} { return self.accept(entry); }
+        put: "                    if {is} { return self.accept(entry).map(|()| true); }
                     if failures >= APPENDS_MAX {",
     },
     Bug {
