@@ -85,7 +85,10 @@ pub(super) async fn maintain(context: &Context, typed: Maintain) -> Result<Exit,
         return Err(Failure::failed(format!("{host} was taken out of its segment meanwhile")));
     }
     // Between the look and the flag a report may have come: what has begun is brought to its end.
-    no_outage(&site, &registered).await?;
+    no_outage(&site, &registered).await.map_err(|failure| {
+        failure
+            .hint(format!("{host} is marked as in maintenance all the same, until `ostler ha return {host}`"))
+    })?;
     context
         .printer
         .note(&format!("{host} is in maintenance: it is not fenced, and nothing is moved from it"));
