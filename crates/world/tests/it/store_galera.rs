@@ -331,8 +331,16 @@ async fn drivers_fight(nodes: &mut Nodes, names: &str) {
     }
     let mut terms: Vec<u64> = fight.granted.borrow().iter().map(|(_, term)| *term).collect();
     terms.sort_unstable();
-    let expected: Vec<u64> = (1..=terms.len() as u64).collect();
-    assert_eq!(terms, expected, "a term was granted twice, or skipped");
+    let twice: Vec<u64> = terms.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    assert_eq!(twice, Vec::<u64>::new(), "a term was granted twice");
+    // A writer whose acknowledgement died with the node asks the row, and another one may have taken the lease from
+    // it by then: nobody ever acted in that term. It happens once to a writer, when the node dies.
+    let last = terms.last().copied().unwrap_or_default();
+    let skipped: Vec<u64> = (1..=last).filter(|term| terms.binary_search(term).is_err()).collect();
+    assert!(
+        skipped.len() <= WRITERS,
+        "more terms were skipped than acknowledgements can be lost: {skipped:?}"
+    );
     assert_eq!(fight.stale.get(), 0, "reads on a neighbour were stale");
     part.done();
 }
