@@ -3,23 +3,18 @@
 //! It shows the plan, has it approved, and clears the host's flags only when every step is done.
 
 use super::coverage::look;
-use crate::approval;
+use super::host_plan::{agreed, carried_out, offered, show};
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Kind};
 use crate::instance_ha::host_named;
 use crate::planning::Offer;
-use crate::running::{self, End};
-use crate::view::plan as view;
 use crate::wiring::Site;
 use clap::Args;
 use ostler_engine::ha::{Comeback, comeback, forget_word};
-use ostler_engine::plan::Planned;
-use ostler_engine::run::{approve, open};
 use ostler_engine::seam::PowerState;
 use ostler_model::compute::{Compute, MoveStage, Scope};
 use ostler_model::ha::{Host, HostChange, IncidentKey, Written};
 use ostler_model::ids::HostName;
-use ostler_model::plan::Report;
 
 /// The unit of the compute process, where nobody says otherwise.
 const UNIT: &str = "nova-compute.service";
@@ -62,28 +57,14 @@ pub(super) async fn back(context: &Context, typed: Return) -> Result<Exit, Failu
         return Err(Failure::new(Kind::Nothing, format!("{host} is in use already")));
     }
     let offer = offer(context, &site, &typed, &host, &seen).await?;
-    match (context.printer.is_json(), typed.dry_run) {
-        (false, _) => context.printer.text(&view::page(&context.printer, &offer))?,
-        (true, true) => context.printer.json(&view::to_json(&offer))?,
-        (true, false) => {}
-    }
+    show(context, &offer, typed.dry_run)?;
     if typed.dry_run {
         return Ok(Exit::Done);
     }
-    offer.may_run()?;
     let otherwise = format!("ostler ha return {host} --yes");
-    approval::of_plan(context, &offer.plan, typed.yes, &otherwise).await?;
+    agreed(context, &offer, typed.yes, &otherwise).await?;
     site.credentials.clone()?;
-    let (store, clock, dice) =
-        (site.seams.store.as_ref(), site.seams.clock.as_ref(), site.seams.dice.as_ref());
-    let run = open(store, clock, dice, &offer.plan, context.person()).await?;
-    approve(store, clock, &run, &offer.plan.id, context.person()).await?;
-    context.printer.note(&format!("run {run}"));
-    // The lease of its outages: nobody recovers from it meanwhile.
-    let end = running::drive_under(context, &site, &run, typed.yes, &format!("ha/{host}")).await?;
-    let is_done = end == End::Finished;
-    running::tell(context, &site, &run, end).await?;
-    if is_done {
+    if carried_out(context, &site, &offer, &host, typed.yes).await? {
         cleared(&site, &registered, &host).await?;
         context.printer.note(&format!("{host} is in use and protected again"));
     }
@@ -147,8 +128,7 @@ async fn offer(
     let units: Vec<String> = if starts_anew { vec![typed.unit.clone()] } else { Vec::new() };
     let wish = Comeback { cloud: &site.cloud.cloud.name, host, units: &units, power_on, seen };
     let plan = comeback(&wish).map_err(|error| Failure::failed(error.to_string()))?;
-    let report = Report { nodes: vec![host.clone()], ..Report::default() };
-    Ok(Offer::of_compute(Planned { plan, report }, seen.taken))
+    Ok(offered(plan, host, seen))
 }
 
 /// Clears the host's flags, and takes back that somebody said it is off.

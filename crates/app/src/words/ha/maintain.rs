@@ -4,22 +4,16 @@
 
 use super::back::no_outage;
 use super::coverage::look;
-use crate::approval;
+use super::host_plan::{agreed, carried_out, offered, show};
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Kind};
 use crate::instance_ha::host_named;
-use crate::planning::Offer;
-use crate::running::{self, End};
-use crate::view::plan as view;
 use crate::wiring::Site;
 use clap::Args;
 use ostler_engine::ha::maintain as plan_of;
-use ostler_engine::plan::Planned;
-use ostler_engine::run::{approve, open};
 use ostler_model::compute::{Compute, Scope};
 use ostler_model::ha::{HostChange, Written};
 use ostler_model::ids::HostName;
-use ostler_model::plan::Report;
 
 /// Instances that are named; of more only the number is.
 const NAMED_MAX: usize = 20;
@@ -66,20 +60,14 @@ pub(super) async fn maintain(context: &Context, typed: Maintain) -> Result<Exit,
     let reason = format!("{REASON}: {}", typed.because);
     let plan = plan_of(&site.cloud.cloud.name, &host, seen.taken, &reason);
     let plan = plan.map_err(|error| Failure::failed(error.to_string()))?;
-    let report = Report { nodes: vec![host.clone()], ..Report::default() };
-    let offer = Offer::of_compute(Planned { plan, report }, seen.taken);
-    match (context.printer.is_json(), typed.dry_run) {
-        (false, _) => context.printer.text(&view::page(&context.printer, &offer))?,
-        (true, true) => context.printer.json(&view::to_json(&offer))?,
-        (true, false) => {}
-    }
+    let offer = offered(plan, &host, &seen);
+    show(context, &offer, typed.dry_run)?;
     stays(context, &seen, &host);
     if typed.dry_run {
         return Ok(Exit::Done);
     }
-    offer.may_run()?;
     let otherwise = format!("ostler ha maintain {host} --because TEXT --yes");
-    approval::of_plan(context, &offer.plan, typed.yes, &otherwise).await?;
+    agreed(context, &offer, typed.yes, &otherwise).await?;
     let change = HostChange { on_maintenance: Some(true), ..HostChange::default() };
     if !matches!(store.change_host(&registered.id, &change, site.now()).await?, Written::Done(_)) {
         return Err(Failure::failed(format!("{host} was taken out of its segment meanwhile")));
@@ -92,14 +80,7 @@ pub(super) async fn maintain(context: &Context, typed: Maintain) -> Result<Exit,
     context
         .printer
         .note(&format!("{host} is in maintenance: it is not fenced, and nothing is moved from it"));
-    let (clock, dice) = (site.seams.clock.as_ref(), site.seams.dice.as_ref());
-    let run = open(store, clock, dice, &offer.plan, context.person()).await?;
-    approve(store, clock, &run, &offer.plan.id, context.person()).await?;
-    context.printer.note(&format!("run {run}"));
-    let end = running::drive_under(context, &site, &run, typed.yes, &format!("ha/{host}")).await?;
-    let is_done = end == End::Finished;
-    running::tell(context, &site, &run, end).await?;
-    if is_done {
+    if carried_out(context, &site, &offer, &host, typed.yes).await? {
         context.printer.note(&format!("work on it; then: `ostler ha return {host}`"));
     }
     Ok(Exit::Done)

@@ -5,6 +5,7 @@
 mod back;
 mod confirm_down;
 mod coverage;
+mod host_plan;
 mod import;
 mod maintain;
 mod segment;
