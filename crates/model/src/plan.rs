@@ -143,6 +143,11 @@ pub enum Purpose {
         /// The host.
         host: HostName,
     },
+    /// Move instances back to a host that a recovery took them away from.
+    MoveBack {
+        /// The host.
+        host: HostName,
+    },
     /// Take a host out of use, because somebody works on it.
     Maintain {
         /// The host.
@@ -159,6 +164,7 @@ impl fmt::Display for Purpose {
             Purpose::Rollback { of, way } => write!(f, "roll back run {of}, {way}"),
             Purpose::Recover { what, round } => write!(f, "recover {what}, part {round}"),
             Purpose::Return { host } => write!(f, "return {host}"),
+            Purpose::MoveBack { host } => write!(f, "move instances back to {host}"),
             Purpose::Maintain { host } => write!(f, "put {host} into maintenance"),
         }
     }

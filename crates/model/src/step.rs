@@ -343,6 +343,15 @@ pub enum Does {
         /// The reason of the lock that is to be opened; one with another reason is its owner's.
         lock: String,
     },
+    /// Moves an instance to another host while it runs. Done when it is there and nothing is under way.
+    LiveMigrate {
+        /// Which.
+        instance: InstanceId,
+        /// From where. One that is elsewhere is left alone.
+        source: HostName,
+        /// Where to.
+        target: HostName,
+    },
     /// Stops an instance; one that is stopped already is well.
     StopInstance {
         /// Which.
@@ -433,6 +442,7 @@ impl Does {
             Does::GiveBackSpare { .. } => "give-back-spare",
             Does::Evacuate { .. } => "evacuate",
             Does::Settle { .. } => "settle",
+            Does::LiveMigrate { .. } => "live-migrate",
             Does::StopInstance { .. } => "stop-instance",
             Does::StartInstance { .. } => "start-instance",
         }
@@ -452,6 +462,7 @@ impl Does {
             | Does::GiveBackSpare { .. }
             | Does::Evacuate { .. }
             | Does::Settle { .. }
+            | Does::LiveMigrate { .. }
             | Does::StopInstance { .. }
             | Does::StartInstance { .. } => By::Compute,
             _ => By::Node,

@@ -20,7 +20,7 @@ use ostler_model::ha::{
     Status, Turn,
 };
 use ostler_model::ids::HostName;
-use ostler_sim::nova::{HostSpec, Instance, Resources, Settings};
+use ostler_sim::nova::{Caller, HostSpec, Instance, Resources, Settings};
 use ostler_sim::outage::{Outage, Trouble};
 use ostler_sim::power::Fault;
 use ostler_sim::{MemoryStore, SimClock};
@@ -293,6 +293,39 @@ fn a_host_is_worked_on_and_nothing_is_fenced_while_it_is_down() {
         ground.types("ostler ha return cmp1 --yes --no-progress").await;
         ground.types("ostler ha status --limit 0").await;
         assert!(!ground.host().await.is_out());
+        insta::assert_snapshot!(ground.page());
+    });
+}
+
+#[test]
+fn what_was_taken_away_comes_home_while_it_runs() {
+    told(async {
+        let mut ground = ground().await;
+        ground.types("ostler ha move-back cmp1").await;
+        ground.happens(vec![Trouble::Dies("cmp1".into())]).await;
+        ground.reported().await;
+        ground.attended(600).await;
+        ground.types("ostler ha move-back cmp1").await;
+        ground.happens(vec![Trouble::Boots("cmp1".into())]).await;
+        ground.types("ostler ha return cmp1 --unit compute --yes --no-progress").await;
+        // Its owner switches one off.
+        let web = ground.outage.ground().nova.instances().find(|one| one.name == "web-2").unwrap().id;
+        let now = ground.clock.elapsed_ms();
+        ground.outage.ground().nova.stop(now, Caller::admin(90), web).unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        ground.types("ostler ha move-back cmp1 --dry-run").await;
+        assert_eq!(ground.outage.ground().nova.host(&"cmp1".into()).unwrap().instances.len(), 0);
+        // Somebody else's instance has taken the room meanwhile.
+        let whole = Resources { vcpus: 256, ram_mb: 1_024, disk_gb: 1 };
+        let big = ground.outage.ground().nova.place(0, Instance::new("big-1", whole), Some(&"cmp1".into()));
+        ground.types("ostler ha move-back cmp1 --yes --no-progress").await;
+        let now = ground.clock.elapsed_ms();
+        ground.outage.ground().nova.delete(now, Caller::admin(90), big).unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        ground.types("ostler ha move-back cmp1 --yes --no-progress").await;
+        assert_eq!(ground.outage.ground().nova.host(&"cmp1".into()).unwrap().instances.len(), 2);
+        ground.types("ostler ha move-back cmp1").await;
+        ground.types("ostler run list").await;
         insta::assert_snapshot!(ground.page());
     });
 }

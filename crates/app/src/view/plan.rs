@@ -61,6 +61,7 @@ pub fn command(plan: &Plan) -> String {
         Purpose::Rollback { of, .. } => format!("ostler run rollback {of}"),
         Purpose::Recover { .. } => "ostler ha status".to_owned(),
         Purpose::Return { host } => format!("ostler ha return {host}"),
+        Purpose::MoveBack { host } => format!("ostler ha move-back {host}"),
         Purpose::Maintain { host } => format!("ostler ha maintain {host}"),
     }
 }
@@ -133,8 +134,13 @@ pub fn rule(printer: &Printer, title: &str) -> String {
 fn down(printer: &Printer, offer: &Offer) -> String {
     let outages = &offer.schedule.outages;
     let purpose = &offer.plan.body.purpose;
-    let is_of_host =
-        matches!(purpose, Purpose::Recover { .. } | Purpose::Return { .. } | Purpose::Maintain { .. });
+    let is_of_host = matches!(
+        purpose,
+        Purpose::Recover { .. }
+            | Purpose::Return { .. }
+            | Purpose::MoveBack { .. }
+            | Purpose::Maintain { .. }
+    );
     if is_of_host && outages.is_empty() {
         // No service of the cloud is touched.
         return String::new();

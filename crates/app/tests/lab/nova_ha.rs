@@ -168,6 +168,21 @@ impl Server {
     }
 }
 
+impl Server {
+    /// What runs is moved back to a host, while it runs.
+    #[track_caller]
+    fn moved_back(&self, host: &str, those: &[String]) {
+        let ended = self.command(&["ha", "move-back", host, "--yes"]).output().unwrap();
+        let said =
+            [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(ended.status.success(), "{said}");
+        for id in those {
+            assert_eq!(host_of(id), (host.to_owned(), "ACTIVE".to_owned()), "{id}\n{said}");
+        }
+        each_runs_once();
+    }
+}
+
 /// The servers on a host.
 fn on_host(host: &str) -> Vec<String> {
     let all = servers();
@@ -271,6 +286,8 @@ fn a_host_without_power_is_missed_fenced_and_its_instances_come_back() {
     );
     assert_eq!(server.host(&lost)["on_maintenance"], true, "it is out until it is returned");
     server.returned(&lost);
+    server.moved_back(&lost, &those);
+    assert_eq!(host_of(&stopped), (host, status), "what is stopped stays where it is");
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn at(s: i64) -> Timestamp {
     Timestamp::from_second(s).unwrap()
 }
 
-fn instance(name: &str, host: &str) -> Instance {
+pub(super) fn instance(name: &str, host: &str) -> Instance {
     Instance {
         name: name.into(),
         project: "p".into(),
@@ -42,7 +42,7 @@ fn marked(mut instance: Instance) -> Instance {
     instance
 }
 
-fn service(enabled: bool) -> Service {
+pub(super) fn service(enabled: bool) -> Service {
     Service {
         hypervisor: None,
         zone: "nova".into(),

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Pause between two looks while something is waited for.
-const LOOK_MS: u64 = 1_000;
+pub(super) const LOOK_MS: u64 = 1_000;
 
 /// How long a request whose answer was lost may still be on its way.
 const GRACE_MS: u64 = 10_000;
@@ -48,7 +48,10 @@ fn is_passing(error: &NovaError) -> bool {
 
 impl SimCompute {
     /// One request.
-    async fn ask<T>(&self, request: impl FnOnce(&mut super::Ground, u64, Caller) -> Asked<T>) -> Asked<T> {
+    pub(super) async fn ask<T>(
+        &self,
+        request: impl FnOnce(&mut super::Ground, u64, Caller) -> Asked<T>,
+    ) -> Asked<T> {
         let call_ms = self.0.call_ms.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(call_ms)).await;
         let mut ground = self.0.ground();
@@ -350,7 +353,7 @@ impl SimCompute {
     }
 }
 
-fn at(host: &HostName) -> Outcome {
+pub(super) fn at(host: &HostName) -> Outcome {
     Outcome::Done { facts: Facts::from([("host".to_owned(), host.to_string())]) }
 }
 
@@ -399,6 +402,9 @@ impl Cloud for SimCompute {
                 Does::UseSpare { aggregates } => self.use_spare(node(job)?, aggregates).await,
                 Does::GiveBackSpare { aggregates, reason } => {
                     self.give_back(node(job)?, aggregates, reason).await
+                }
+                Does::LiveMigrate { instance, source, target } => {
+                    self.begin_live_move(instance, source, target).await
                 }
                 Does::StopInstance { instance, reset } => {
                     let id = parse(instance)?;
@@ -484,6 +490,7 @@ impl Cloud for SimCompute {
                     })
                     .await
                 }
+                Does::LiveMigrate { instance, target, .. } => self.end_live_move(job, instance, target).await,
                 Does::StopInstance { instance, .. } | Does::StartInstance { instance } => {
                     let stops = matches!(job.does, Does::StopInstance { .. });
                     let wanted = if stops { SimState::Stopped } else { SimState::Active };

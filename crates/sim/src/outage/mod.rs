@@ -4,6 +4,7 @@
 //! tell a seam more than Nova or a power controller says.
 
 mod compute;
+mod live;
 mod look;
 mod monitor;
 mod nodes;

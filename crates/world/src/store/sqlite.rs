@@ -1,8 +1,9 @@
 //! The state in a file: SQLite with a write-ahead log, every commit on the disk before it is acknowledged.
 //!
 //! One connection that writes and one that reads, opened when they are needed and kept: whoever reads does not wait
-//! for a disk, and those who write at the same moment share one commit. No pool: a pool waits by the runtime's clock while the work is done on a thread, which goes wrong where
-//! that clock is paused, and one writer is all that SQLite has.
+//! for a disk, and those who write at the same moment share one commit. No pool: a pool waits by the runtime's clock
+//! while the work is done on a thread, which goes wrong where that clock is paused, and one writer is all that SQLite
+//! has.
 //!
 //! It must never be laxer about durability than `synchronous=FULL`: an intent that a power cut undoes is no intent.
 
@@ -243,25 +244,26 @@ fn refuse(some: Vec<Waiting>, error: &StoreError) -> Option<SqliteConnection> {
     None
 }
 
-/// Runs several changes with one commit; each is undone by itself if one of its keys is there already (none).
+/// Runs several changes with one commit. A change whose first statement finds its key taken has changed nothing (none);
+/// any other failure is the failure of all.
 async fn together(connection: &mut SqliteConnection, some: &[Waiting]) -> sqlx::Result<Vec<Option<u64>>> {
     let mut answers = Vec::with_capacity(some.len());
     connection.script("BEGIN IMMEDIATE").await?;
     for one in some {
-        connection.script("SAVEPOINT one").await?;
         let mut answer = Some(0);
-        for statement in &one.statements {
+        for (index, statement) in one.statements.iter().enumerate() {
             match connection.change(std::slice::from_ref(statement)).await {
                 Ok(matched) => answer = Some(matched),
-                Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
-                    connection.script("ROLLBACK TO one").await?;
+                Err(error)
+                    if index == 0
+                        && error.as_database_error().is_some_and(|error| error.is_unique_violation()) =>
+                {
                     answer = None;
                     break;
                 }
                 Err(error) => return Err(error),
             }
         }
-        connection.script("RELEASE one").await?;
         answers.push(answer);
     }
     connection.script("COMMIT").await?;

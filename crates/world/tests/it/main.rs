@@ -15,6 +15,7 @@ mod node_sshd;
 mod node_sshd_server;
 mod nova;
 mod nova_fake;
+mod nova_live;
 mod nova_recovery;
 mod power;
 mod power_emulators;

@@ -47,7 +47,7 @@ pub(crate) fn side(fake: &Fake) -> ComputeSide {
     ComputeSide::new(calls, credentials).lost_requests_may_act_for(Duration::from_secs(3))
 }
 
-fn job(does: Does, attempt: u16) -> Job {
+pub(crate) fn job(does: Does, attempt: u16) -> Job {
     let on = Target::Node(HostName::new("cmp1"));
     Job { run: RunId::new("run"), step: StepId::new("step"), attempt, does, on, limit_s: 60, by: None }
 }
@@ -62,13 +62,13 @@ fn evacuation(vm: &str, targets: &[Option<&str>]) -> Does {
     }
 }
 
-async fn run(side: &ComputeSide, job: &Job) -> Result<Outcome, Why> {
+pub(crate) async fn run(side: &ComputeSide, job: &Job) -> Result<Outcome, Why> {
     side.begin(job).await?;
     Ok(side.settle(job).await)
 }
 
 #[track_caller]
-fn done(outcome: &Outcome) -> &ostler_model::event::Facts {
+pub(crate) fn done(outcome: &Outcome) -> &ostler_model::event::Facts {
     match outcome {
         Outcome::Done { facts } => facts,
         other => panic!("{other:?}"),

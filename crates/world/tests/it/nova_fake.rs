@@ -26,8 +26,12 @@ pub(crate) struct Service {
     pub enabled: bool,
 }
 
+/// The kind of a move that does not stop the guest.
+const LIVE: &str = "live-migration";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
+    kind: &'static str,
     pub server: String,
     pub source: String,
     pub target: String,
@@ -117,6 +121,11 @@ impl Fake {
     /// The host dies.
     pub(crate) fn declare_down(&self, host: &str) {
         self.with(|state| state.services.get_mut(host).unwrap().forced_down = true);
+    }
+
+    pub(crate) fn live_moves_asked(&self) -> usize {
+        let asked = self.server.asked.lock().unwrap();
+        asked.iter().filter(|one| one.body.contains("os-migrateLive")).count()
     }
 
     pub(crate) fn evacuations_asked(&self) -> usize {
@@ -236,6 +245,14 @@ fn pass_time(state: &mut State) {
         }
         let Some(vm) = state.vms.get_mut(&record.server) else { continue };
         match record.status {
+            "pre-migrating" if record.kind == LIVE => {
+                let fails = bad.as_ref() == Some(&record.target);
+                record.status = if fails { "error" } else { "completed" };
+                vm.task = None;
+                if !fails {
+                    vm.host.clone_from(&record.target);
+                }
+            }
             "accepted" => record.status = "pre-migrating",
             "pre-migrating" if bad.as_ref() == Some(&record.target) => {
                 record.status = "failed";
@@ -308,21 +325,28 @@ fn nova(
             let _ = own;
             Told::json(200, &body)
         }
-        ("GET", ["servers", id]) => match state.vms.get(*id) {
-            Some(vm) => Told::json(200, &json!({"server": vm_json(id, vm)})),
-            None => no(404, "Instance could not be found."),
-        },
+        ("GET", ["servers", id]) => {
+            // Of a server that is moved while it runs nobody looks at the record.
+            if state.vms.get(*id).is_some_and(|vm| vm.task.as_deref() == Some("migrating")) {
+                pass_time(state);
+            }
+            match state.vms.get(*id) {
+                Some(vm) => Told::json(200, &json!({"server": vm_json(id, vm)})),
+                None => no(404, "Instance could not be found."),
+            }
+        }
         ("GET", ["os-migrations"]) => {
             pass_time(state);
             let fits = |record: &Record| {
                 query.get("source_compute").is_none_or(|source| record.source == *source)
                     && query.get("instance_uuid").is_none_or(|server| record.server == *server)
+                    && query.get("migration_type").is_none_or(|kind| record.kind == *kind)
             };
             let numbered = state.records.iter().enumerate().filter(|(_, record)| fits(record));
             let listed: Vec<Value> = numbered
                 .map(|(at, record)| json!({
                     "id": at + 1, "uuid": format!("migration-{at}"), "instance_uuid": record.server,
-                    "migration_type": "evacuation", "status": record.status, "source_compute": record.source,
+                    "migration_type": record.kind, "status": record.status, "source_compute": record.source,
                     "dest_compute": record.target, "created_at": "2026-11-01T12:00:00.000000",
                 }))
                 .collect();
@@ -403,7 +427,30 @@ fn act(state: &mut State, asked: &Asked, id: &str, minor: u32) -> Told {
             vm.state =
                 body.pointer("/os-resetState/state").and_then(Value::as_str).unwrap_or_default().to_owned()
         }
-        "os-migrateLive" if minor >= 25 => vm.task = Some("migrating".into()),
+        "os-migrateLive" if minor >= 25 && vm.task.is_some() => {
+            return no(
+                409,
+                &format!("Cannot 'os-migrateLive' instance {id} while it is in task_state migrating"),
+            );
+        }
+        "os-migrateLive" if minor >= 25 => {
+            vm.task = Some("migrating".into());
+            let target = body.pointer("/os-migrateLive/host").and_then(Value::as_str).unwrap_or("cmp2");
+            let record = Record {
+                kind: LIVE,
+                server: id.to_owned(),
+                source: vm.host.clone(),
+                target: target.to_owned(),
+                status: "accepted",
+                begun: Instant::now(),
+                was_active: true,
+                stays_stopped: false,
+            };
+            state.records.push(record);
+            if state.trouble.pop() == Some(Trouble::AnswerLost) {
+                return Told::HangUp;
+            }
+        }
         _ => return no(409, &format!("Cannot '{verb}' instance while it is in vm_state {}", vm.state)),
     }
     accepted
@@ -435,6 +482,7 @@ fn evacuate(state: &mut State, how: &Value, id: &str, minor: u32, accepted: Told
         return no(404, &format!("Compute host {target} could not be found."));
     }
     state.records.push(Record {
+        kind: "evacuation",
         server: id.to_owned(),
         source: vm.host.clone(),
         target: target.to_owned(),

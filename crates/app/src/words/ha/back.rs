@@ -3,11 +3,13 @@
 //! It shows the plan, has it approved, and clears the host's flags only when every step is done.
 
 use super::coverage::look;
-use super::host_plan::{agreed, carried_out, offered, show};
+use super::host_plan::{agreed, carried_out, lease_of, offered, show};
+use super::move_back::taken_away;
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Kind};
 use crate::instance_ha::host_named;
 use crate::planning::Offer;
+use crate::running;
 use crate::wiring::Site;
 use clap::Args;
 use ostler_engine::ha::{Comeback, comeback, forget_word};
@@ -64,9 +66,15 @@ pub(super) async fn back(context: &Context, typed: Return) -> Result<Exit, Failu
     let otherwise = format!("ostler ha return {host} --yes");
     agreed(context, &offer, typed.yes, &otherwise).await?;
     site.credentials.clone()?;
-    if carried_out(context, &site, &offer, &host, typed.yes).await? {
-        cleared(&site, &registered, &host).await?;
-        context.printer.note(&format!("{host} is in use and protected again"));
+    let (run, end) = carried_out(context, &site, &offer, &lease_of(&host), typed.yes).await?;
+    running::tell(context, &site, &run, end).await?;
+    cleared(&site, &registered, &host).await?;
+    context.printer.note(&format!("{host} is in use and protected again"));
+    let was_recovered = seen.evacuations.iter().any(|one| one.source == host && one.stage == MoveStage::Done);
+    if was_recovered && !taken_away(site.seams.store.as_ref(), &host).await?.is_empty() {
+        context.printer.note(&format!(
+            "what was taken away from it stays where it is; to move it back while it runs: `ostler ha move-back {host}`"
+        ));
     }
     Ok(Exit::Done)
 }
@@ -86,7 +94,7 @@ pub(super) async fn no_outage(site: &Site, host: &Host) -> Result<(), Failure> {
     }
 }
 
-fn is_in_use(host: &Host, seen: &Compute, name: &HostName) -> bool {
+pub(super) fn is_in_use(host: &Host, seen: &Compute, name: &HostName) -> bool {
     let service = seen.services.get(name);
     !host.is_out() && service.is_some_and(|service| service.up && service.enabled && !service.forced_down)
 }

@@ -1,4 +1,4 @@
-//! What a plan for one host has in common: it is shown, agreed to, and carried out under the lease of its outages.
+//! What plans for one host have in common: each is shown, agreed to, and carried out under a lease.
 //!
 //! Nothing here begins a plan that was not shown, or that a person did not agree to.
 
@@ -12,7 +12,7 @@ use crate::wiring::Site;
 use ostler_engine::plan::Planned;
 use ostler_engine::run::{approve, open};
 use ostler_model::compute::Compute;
-use ostler_model::ids::HostName;
+use ostler_model::ids::{HostName, RunId};
 use ostler_model::plan::{Plan, Report};
 
 /// The plan with what it was made from.
@@ -41,22 +41,24 @@ pub(super) async fn agreed(
     approval::of_plan(context, &offer.plan, is_approved, otherwise).await
 }
 
-/// Carries the plan out; whether it came to its end. By the lease of the host's outages nobody recovers from it
-/// meanwhile.
+/// Carries the plan out under this lease. How it ended is not told yet.
 pub(super) async fn carried_out(
     context: &Context,
     site: &Site,
     offer: &Offer,
-    host: &HostName,
+    lease: &str,
     is_approved: bool,
-) -> Result<bool, Failure> {
+) -> Result<(RunId, End), Failure> {
     let (store, clock, dice) =
         (site.seams.store.as_ref(), site.seams.clock.as_ref(), site.seams.dice.as_ref());
     let run = open(store, clock, dice, &offer.plan, context.person()).await?;
     approve(store, clock, &run, &offer.plan.id, context.person()).await?;
     context.printer.note(&format!("run {run}"));
-    let end = running::drive_under(context, site, &run, is_approved, &format!("ha/{host}")).await?;
-    let is_done = end == End::Finished;
-    running::tell(context, site, &run, end).await?;
-    Ok(is_done)
+    let end = running::drive_under(context, site, &run, is_approved, lease).await?;
+    Ok((run, end))
+}
+
+/// The lease of a host's outages: while it is held nobody recovers from it.
+pub(super) fn lease_of(host: &HostName) -> String {
+    format!("ha/{host}")
 }

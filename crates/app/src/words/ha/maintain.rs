@@ -4,10 +4,11 @@
 
 use super::back::no_outage;
 use super::coverage::look;
-use super::host_plan::{agreed, carried_out, offered, show};
+use super::host_plan::{agreed, carried_out, lease_of, offered, show};
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Kind};
 use crate::instance_ha::host_named;
+use crate::running;
 use crate::wiring::Site;
 use clap::Args;
 use ostler_engine::ha::maintain as plan_of;
@@ -80,9 +81,9 @@ pub(super) async fn maintain(context: &Context, typed: Maintain) -> Result<Exit,
     context
         .printer
         .note(&format!("{host} is in maintenance: it is not fenced, and nothing is moved from it"));
-    if carried_out(context, &site, &offer, &host, typed.yes).await? {
-        context.printer.note(&format!("work on it; then: `ostler ha return {host}`"));
-    }
+    let (run, end) = carried_out(context, &site, &offer, &lease_of(&host), typed.yes).await?;
+    running::tell(context, &site, &run, end).await?;
+    context.printer.note(&format!("work on it; then: `ostler ha return {host}`"));
     Ok(Exit::Done)
 }
 

@@ -8,6 +8,7 @@ mod coverage;
 mod host_plan;
 mod import;
 mod maintain;
+mod move_back;
 mod segment;
 mod show;
 mod simulate;
@@ -43,6 +44,8 @@ pub enum Ha {
     Maintain(maintain::Maintain),
     /// Take a host into use again after it was recovered from, or worked on.
     Return(back::Return),
+    /// Move back to a host, while it runs, what a recovery took away from it.
+    MoveBack(move_back::MoveBack),
     /// Switch instance HA off for a segment, at once.
     Pause(segment::Pause),
     /// Switch it on again.
@@ -63,6 +66,7 @@ pub(super) async fn speak(context: &Context, verb: Ha) -> Result<Exit, Failure> 
         Ha::Release(typed) => words::release(context, typed).await,
         Ha::ConfirmDown(typed) => confirm_down::confirm_down(context, typed).await,
         Ha::Maintain(typed) => maintain::maintain(context, typed).await,
+        Ha::MoveBack(typed) => move_back::move_back(context, typed).await,
         Ha::Return(typed) => back::back(context, typed).await,
         Ha::Pause(typed) => segment::pause(context, typed).await,
         Ha::Resume(typed) => segment::resume(context, typed).await,

@@ -78,6 +78,7 @@ pub(super) async fn resume(context: &Context, typed: Resume) -> Result<Exit, Fai
         Purpose::Upgrade { .. }
         | Purpose::Recover { .. }
         | Purpose::Return { .. }
+        | Purpose::MoveBack { .. }
         | Purpose::Maintain { .. } => None,
     };
     running::no_other(&site, &parent.into_iter().chain([&id]).collect::<Vec<_>>(), None).await?;

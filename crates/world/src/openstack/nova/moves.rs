@@ -132,6 +132,12 @@ impl OpenStack {
         self.migrations(&query, &format!("listing the evacuations of server {server}")).await
     }
 
+    /// Nova's records of one server's moves while it ran, newest first.
+    pub async fn live_migrations_of(&self, server: &str) -> Result<Vec<Migration>, ApiError> {
+        let query = format!("migration_type=live-migration&instance_uuid={}", quoted(server));
+        self.migrations(&query, &format!("listing the live migrations of server {server}")).await
+    }
+
     /// All of Nova's records of evacuations, newest first.
     pub async fn evacuations(&self) -> Result<Vec<Migration>, ApiError> {
         self.migrations("migration_type=evacuation", "listing all evacuations").await

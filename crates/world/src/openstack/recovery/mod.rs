@@ -5,6 +5,7 @@
 
 mod hosts;
 mod instances;
+mod live;
 mod seen;
 mod views;
 
@@ -88,6 +89,9 @@ impl ComputeSide {
                 let limit = Duration::from_secs(job.limit_s.into());
                 in_doubt_yes(self.restore(instance, source, *state, lock, limit).await)
             }
+            Does::LiveMigrate { instance, source, target } => {
+                self.begin_live_move(instance, source, target).await
+            }
             Does::StopInstance { instance, reset } => in_doubt_yes(self.stop(instance, *reset).await),
             Does::StartInstance { instance } => in_doubt_yes(self.start_instance(instance).await),
             other => Err(Why::new(format!("the compute service cannot {}", other.name()))),
@@ -101,6 +105,9 @@ impl ComputeSide {
             Does::Evacuate { instance, source, .. } => self.settle_evacuation(instance, source, limit).await,
             Does::Settle { instance, source, state, lock } => {
                 until(limit, SEEN_WITHIN, || self.is_restored(instance, source, *state, lock)).await
+            }
+            Does::LiveMigrate { instance, target, .. } => {
+                until(limit, SEEN_WITHIN, || self.has_moved(instance, target)).await
             }
             Does::StopInstance { instance, .. } => {
                 until(limit, SEEN_WITHIN, || self.is_in_state(instance, "stopped")).await
