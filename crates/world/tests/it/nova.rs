@@ -454,7 +454,7 @@ async fn a_service_that_has_too_much_is_left_alone_and_said_to_be_so() {
 
 #[tokio::test]
 async fn versions_are_chosen_by_what_the_cloud_speaks() {
-    let fake = Fake::start(1).await;
+    let fake = Fake::start(2).await;
     fake.declare_down("cmp1");
     fake.with(|state| state.newest = "2.60".into());
     let old = api(&fake);
@@ -469,7 +469,7 @@ async fn versions_are_chosen_by_what_the_cloud_speaks() {
     assert!(error.changed_nothing());
     fake.with(|state| state.newest = "2.100".into());
     old.look_again().await;
-    old.live_migrate("vm-0000", None).await.unwrap();
+    old.live_migrate("vm-0001", None).await.unwrap();
     let asked = fake.server.asked.lock().unwrap();
     assert_eq!(asked.last().unwrap().header("openstack-api-version"), "compute 2.96");
 }
