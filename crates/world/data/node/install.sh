@@ -29,6 +29,28 @@ status_of() { dpkg-query -W -f '${db:Status-Abbrev} ${Version}' "$1" 2> /dev/nul
 # Files of a package that are not as they were shipped, configuration files aside.
 damaged_in() { dpkg --verify "$1" 2> /dev/null | awk '$2 != "c" { print $NF }'; }
 
+# What dpkg calls in need of another installation, because its unpacking was cut off, it does not configure; and apt asks for
+# that before it unpacks anything. It is unpacked by itself: what was downloaded already, else what the source has.
+unpack_again() {
+    for package in $(dpkg-query -W -f '${db:Status-Eflag}=${Package}=${Version}\n' | sed -n 's/^reinstreq=//p'); do
+        name=${package%%=*} version=${package#*=}
+        for wanted in $resolved; do
+            [ "${wanted%%=*}" != "$name" ] || version=${wanted#*=}
+        done
+        archive=$(find /var/cache/apt/archives -maxdepth 1 \
+            -name "${name}_$(printf '%s' "${version:-*}" | sed 's/:/%3a/')_*.deb" | head -n 1)
+        if [ -z "$archive" ]; then
+            mkdir -p "$state/again"
+            (cd "$state/again" && apt-get -o APT::Sandbox::User=root download "$name${version:+=$version}") ||
+                refuse "package $name${version:+ $version} was not unpacked completely, and cannot be fetched again" \
+                    'see the log of the step on the node; check the source and the way to it'
+            archive=$(find "$state/again" -name "${name}_*.deb" | head -n 1)
+        fi
+        dpkg --unpack --force-confdef --force-confold --force-unsafe-io "$archive"
+    done
+    rm -rf "$state/again"
+}
+
 effect() {
     for package in $packages; do
         name=${package%%=*}
@@ -52,6 +74,7 @@ effect() {
     trap allow_starts EXIT
     forbid_starts
     export NEEDRESTART_SUSPEND=1 UCF_FORCE_CONFFOLD=1
+    unpack_again
     if [ -n "$(dpkg --audit)" ]; then dpkg --configure -a --force-confdef --force-confold; fi
     again=
     for package in $resolved; do
