@@ -28,8 +28,9 @@ const PAGES_MAX: usize = 10;
 /// Move back to a host, while it runs, what a recovery took away from it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The host has to be in use again (`ostler ha return`). Moved is what the last recovery of it moved, what still is
-where that brought it, and what runs; the rest is named with its reason. Ends with 6 when some could not be moved.
+    after_help = "The host has to be in use again (`ostler ha return`). It is about what its last recovery moved: what
+runs, and still is where that brought it, comes back; the rest is named with its reason.
+Exit code 6: some could not be moved.
 
 Examples:
   ostler ha move-back cmp3 --dry-run
